@@ -1,0 +1,34 @@
+# Tidemill: raw market data and raw text to trained, gated, backtested and reported financial models.
+# This file is an index; the rules stand in rules/, one file a line, their programs in scripts/ under the same names.
+from snakemake.utils import min_version
+
+min_version("9.25")
+
+
+configfile: f"{workflow.basedir}/config/config.yaml"
+
+
+report: "report/workflow.rst"
+
+
+include: "rules/common.smk"
+include: "rules/orderbook.smk"
+include: "rules/preflight.smk"
+
+
+rule orderbook:
+    input:
+        parts_of(CONFIG.orderbook, "results/orderbook/{book}/plots/{part}.svg"),
+        rules.summarise_books.output,
+
+
+rule preflight:
+    input:
+        rules.check_gpus_pair.output,
+        rules.check_gpus_node.output,
+
+
+rule all:
+    default_target: True
+    input:
+        rules.orderbook.input,

@@ -1,0 +1,24 @@
+# What every rule file uses. No logic here: the functions live in scripts/lib, where they are tested.
+import shlex
+import sys
+
+sys.path.insert(0, workflow.basedir)
+
+from scripts.config import load_or_exit
+from scripts.lib.code import code
+from scripts.lib.conda import provide_conda
+from scripts.lib.rule import growing_to, launch, settings_of
+
+# Jobs run `python -m scripts.…` from any working directory. A prefix, since Snakemake unsets PYTHONPATH in a job.
+shell.prefix(f"export PYTHONPATH={shlex.quote(workflow.basedir)}; ")
+provide_conda()
+
+CONFIG = load_or_exit(config)
+
+settings = settings_of(CONFIG)
+growing = growing_to(CONFIG.site.memory_gb)
+
+
+wildcard_constraints:
+    book="[A-Za-z0-9][A-Za-z0-9_-]*",
+    part="[A-Za-z0-9][A-Za-z0-9_-]*",

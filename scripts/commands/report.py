@@ -1,0 +1,83 @@
+"""Build the report of the last run with `snakemake --report`, unless it is newer than everything it shows."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import NoReturn
+
+import yaml
+
+from scripts.lib.outputs import flush, replace, temporary_path
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCES = ("results", ".snakemake/metadata")
+
+
+def main() -> NoReturn:
+    """Command line of this module."""
+    parser = argparse.ArgumentParser(prog="python -m scripts.commands.report", description=__doc__)
+    parser.add_argument("--output", type=Path, required=True, help="report to write, .html or .zip")
+    parser.add_argument("snakemake", nargs="*", metavar="OPTION", help="options of the run, such as --profile local")
+    options = parser.parse_args()
+    if up_to_date(options.output):
+        print(f"{options.output} is up to date")
+        sys.exit(0)
+    sys.exit(build(options.output, options.snakemake))
+
+
+def up_to_date(report: Path) -> bool:
+    """Whether no result, record or part of the report is younger than the report."""
+    if not report.is_file():
+        return False
+    files = [Path(folder, name) for top in SOURCES for folder, _, names in os.walk(top) for name in names]
+    files += [path for path in (ROOT / "report").iterdir() if path.is_file()]
+    made = report.stat().st_mtime
+    return all(path.stat().st_mtime <= made for path in files if path.exists() and not path.name.startswith("report."))
+
+
+def build(report: Path, options: list[str]) -> int:
+    """Run Snakemake; the report gets its name when it is whole. Returns Snakemake's exit code."""
+    temporary = temporary_path(report)
+    report.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as landing:
+        yaml.safe_dump(landing_page(), landing, sort_keys=False, allow_unicode=True)
+        landing.flush()
+        command = [str(Path(sys.executable).parent / "snakemake"), *options, "--report", str(temporary)]
+        done = subprocess.run([*command, "--report-metadata", landing.name], capture_output=True, text=True)
+    if done.returncode == 0:
+        flush(temporary)
+        replace(temporary, report)
+    else:
+        temporary.unlink(missing_ok=True)
+        print(done.stdout + done.stderr, file=sys.stderr)
+    return done.returncode
+
+
+def landing_page() -> dict[str, str]:
+    """What the report says of itself on its first page."""
+    return {
+        "Made": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "Run directory": str(Path.cwd()),
+        "Workflow": f"{ROOT.name}, commit {commit()}",
+        "Snakemake": version("snakemake"),
+        "How to read it": "Categories on the left are the lines of the workflow. A figure's info button shows the job "
+        "that made it; provenance of every file: `make crate`.",
+    }
+
+
+def commit() -> str:
+    """Short hash of the workflow's commit, and whether files were changed since."""
+    git = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=12"]
+    done = subprocess.run(git, capture_output=True, text=True)
+    return done.stdout.strip() if done.returncode == 0 else "unknown"
+
+
+if __name__ == "__main__":
+    main()

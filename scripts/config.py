@@ -1,0 +1,120 @@
+"""The whole configuration: every line's settings in one model, checked before any job starts.
+
+python -m scripts.config --schema config/schema.json     write the JSON schema (editors complete and check with it)
+python -m scripts.config config/demo.yaml mine.yaml      check files on top of config/config.yaml
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+from pydantic import Field
+
+from scripts.lib.errors import InputError
+from scripts.lib.settings import Settings, validate
+from scripts.orderbook.settings import OrderbookConfig
+from scripts.preflight.settings import PreflightConfig
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+class SiteConfig(Settings):
+    """The `site:` block: limits of the machines, which scheduling respects and results do not depend on."""
+
+    memory_gb: int = Field(ge=1)
+    """Memory that the largest CPU job may ask for, GB; a retry after out-of-memory grows no further."""
+
+
+class Config(Settings):
+    """config/config.yaml with its overlays."""
+
+    site: SiteConfig
+    """Limits of the machines."""
+    orderbook: OrderbookConfig
+    """Raw order-book feeds to book states."""
+    preflight: PreflightConfig
+    """Checks of GPU nodes before long work."""
+
+
+def load(config: Mapping[str, Any]) -> Config:
+    """Validate a merged configuration.
+
+    Raises:
+        InputError: one line naming the first bad key, or an active feed's missing file.
+    """
+    loaded = validate(Config, dict(config), "config")
+    for name in loaded.orderbook.feeds:
+        feed = loaded.orderbook.books[name]
+        for part in feed.parts if feed.raw else []:
+            path = str(feed.raw).replace("{part}", part)
+            if not os.path.exists(path):
+                raise InputError(f"config: orderbook.books.{name}.raw: no such file: {path} (part {part})")
+    return loaded
+
+
+def load_or_exit(config: Mapping[str, Any]) -> Config:
+    """As `load`, for the Snakefile: a bad config is one line on stderr and exit code 2, before any job starts."""
+    try:
+        return load(config)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+
+
+def schema() -> str:
+    """JSON schema of the configuration."""
+    generated = Config.model_json_schema()
+    return json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", **generated}, indent=2) + "\n"
+
+
+def merge(base: dict[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay `overlay` over `base` as Snakemake does: mappings are merged, everything else is replaced."""
+    for key, value in overlay.items():
+        if isinstance(value, Mapping) and isinstance(base.get(key), dict):
+            merge(base[key], value)
+        else:
+            base[key] = value
+    return base
+
+
+def read_files(paths: list[Path]) -> dict[str, Any]:
+    """config/config.yaml with the given files laid over it, in order."""
+    import yaml  # in the workflow's environment only; stages never read YAML
+
+    merged: dict[str, Any] = {}
+    for path in [ROOT / "config" / "config.yaml", *paths]:
+        try:
+            merge(merged, yaml.safe_load(path.read_text(encoding="utf-8")) or {})
+        except OSError as error:
+            raise InputError(f"{path}: {error.strerror}") from None
+        except yaml.YAMLError as error:
+            raise InputError(f"{path}: {' '.join(str(error).split())}") from None
+    return merged
+
+
+def main() -> NoReturn:
+    """Command line of this module."""
+    parser = argparse.ArgumentParser(prog="python -m scripts.config", description="Check the configuration.")
+    parser.add_argument("files", nargs="*", type=Path, help="YAML files laid over config/config.yaml, in order")
+    parser.add_argument("--schema", type=Path, metavar="FILE", help="write the JSON schema there instead")
+    options = parser.parse_args()
+    if options.schema:
+        options.schema.write_text(schema(), encoding="utf-8")
+        sys.exit(0)
+    try:
+        load(read_files(options.files))
+    except InputError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    print("config: ok")
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""The normalised stream that every venue's adapter makes: snapshots, diffs and best quotes.
+
+Prices are integers in units of 1e-8 of the quote currency, so that a level is found again exactly; dividing by
+`PRICE_SCALE` gives the float64 nearest to the venue's decimal text. Times are ns UTC.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+PRICE_SCALE = 100_000_000
+
+Level = tuple[int, float]
+"""Scaled price, absolute size; size 0 removes the level."""
+
+
+@dataclass(slots=True, frozen=True)
+class Snapshot:
+    """The whole book (or its best levels) at update `update_id`."""
+
+    local_time: int
+    event_time: int
+    update_id: int
+    bids: list[Level]
+    asks: list[Level]
+
+
+@dataclass(slots=True, frozen=True)
+class Diff:
+    """Levels changed by updates `first_id` … `final_id`; `previous_id` where the venue names the message before."""
+
+    local_time: int
+    event_time: int
+    first_id: int
+    final_id: int
+    previous_id: int | None
+    bids: list[Level]
+    asks: list[Level]
+
+
+@dataclass(slots=True, frozen=True)
+class Quote:
+    """Best bid and ask as of `update_id`, from a stream that is independent of the diffs."""
+
+    update_id: int
+    bid: int
+    bid_size: float
+    ask: int
+    ask_size: float
+
+
+def scaled(price: str) -> int:
+    """Decimal text to scaled integer; exact up to prices of 9e7."""
+    return round(float(price) * PRICE_SCALE)

@@ -1,0 +1,114 @@
+"""Settings of the order-book line: one model a stage, and the feeds."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from scripts.lib.settings import Settings
+
+Venue = Literal["binance-spot", "binance-usdm"]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+
+
+class SimulateOptions(Settings):
+    """What the config says of simulated feeds."""
+
+    seed: int = Field(0, ge=0, le=2**32 - 1)
+    """Seed of the random numbers; each part of a feed draws its own from it and from the part's name."""
+    messages: int = Field(2_000, ge=10, le=100_000_000)
+    """Depth messages a part."""
+    interval_ms: int = Field(100, ge=1, le=60_000)
+    """Time between two depth messages, milliseconds."""
+    events_per_message: float = Field(20.0, gt=0, le=10_000)
+    """Mean number of order-book events between two depth messages."""
+    start_price: float = Field(60_000.0, gt=0, le=1e9)
+    """Mid price at the start, quote currency."""
+    tick: float = Field(0.1, gt=0, le=1e6)
+    """Smallest price step, quote currency."""
+    lot: float = Field(0.001, gt=0, le=1e6)
+    """Smallest size step, base currency."""
+    snapshot_levels: int = Field(1_000, ge=1, le=5_000)
+    """Levels a side in the REST snapshot."""
+    snapshot_after: int = Field(3, ge=0, le=1_000)
+    """Depth messages that the collector received before the snapshot came."""
+
+
+class SimulateSettings(SimulateOptions):
+    """Settings of simulate_book."""
+
+    symbol: str = Field("BTCUSDT", min_length=1)
+    """Symbol written into the messages."""
+
+
+class ParseOptions(Settings):
+    """What the config says of all feeds."""
+
+    depth: int = Field(24, ge=1, le=1_000)
+    """Levels a side in each state."""
+    max_bad_lines: int = Field(100, ge=0)
+    """Lines that may be unreadable before the part is refused."""
+
+
+class ParseSettings(ParseOptions):
+    """Settings of parse_book."""
+
+    venue: Venue
+    """Venue whose format and sequence rules hold."""
+    symbol: str | None = None
+    """The instrument to take from a capture of several; null: the only one."""
+
+
+class PlotSettings(Settings):
+    """Settings of plot_book."""
+
+    levels: int = Field(20, ge=1, le=1_000)
+    """Levels a side drawn in the ladder and summed in the depth."""
+    max_points: int = Field(2_000, ge=10, le=100_000)
+    """States drawn at most, evenly chosen over the part."""
+
+
+class Feed(Settings):
+    """Definition of one feed, a `{book}` of the rules."""
+
+    venue: Venue
+    """Venue whose format and sequence rules hold."""
+    symbol: str | None = None
+    """The instrument to take from a capture of several; null: the only one."""
+    raw: str | None = None
+    """Path of the raw files, with `{part}` where the part's name goes; null: simulate_book makes them."""
+    parts: list[Name] = Field(min_length=1)
+    """Names of the parts, in time order: raw files, or days (YYYYMMDD) of a simulated feed."""
+
+    @model_validator(mode="after")
+    def _simulated_feeds_are_usdm(self) -> Feed:
+        if self.raw is None and self.venue != "binance-usdm":
+            raise ValueError("only binance-usdm feeds can be simulated; give 'raw'")
+        if len(set(self.parts)) < len(self.parts):
+            raise ValueError("parts: a part is named twice")
+        if self.raw is not None and len(self.parts) > 1 and "{part}" not in self.raw:
+            raise ValueError("raw: several parts need a '{part}' in the path")
+        return self
+
+
+class OrderbookConfig(Settings):
+    """The `orderbook:` block of the config."""
+
+    feeds: list[Name] = Field(default=[])
+    """Active feeds: names of entries in `books`."""
+    books: dict[Name, Feed] = Field(default={})
+    """Definitions of feeds by name."""
+    simulate: SimulateOptions = SimulateOptions()
+    """simulate_book: raw depth streams for the demo and for tests."""
+    parse: ParseOptions = ParseOptions()
+    """parse_book: raw part to book states."""
+    plot: PlotSettings = PlotSettings()
+    """plot_book: price ladder, spread and depth over time."""
+
+    @model_validator(mode="after")
+    def _feeds_are_defined(self) -> OrderbookConfig:
+        for name in self.feeds:
+            if name not in self.books:
+                raise ValueError(f"feeds: '{name}' is not defined in books ({', '.join(self.books) or 'none is'})")
+        return self
