@@ -7,13 +7,16 @@ SHELL := bash
 PYTHON := python3.11
 # Your own config file(s), laid over the demo's: make demo CONFIG=mine.yaml
 CONFIG ?=
+# Where the run lies, if not here: make demo DIRECTORY=/scratch/run
+DIRECTORY ?= $(CURDIR)
 # What to test: make test TESTS="tests/unit -k settings"
 TESTS ?= tests
 # html or zip: make report FORMAT=zip
 FORMAT ?= html
 
 SNAKEMAKE := .venv/bin/snakemake
-LOCAL := --profile local $(if $(CONFIG),--configfile config/demo.yaml $(CONFIG))
+LOCAL := --profile local $(if $(CONFIG),--configfile config/demo.yaml $(abspath $(CONFIG)))
+COMMAND := cd "$(DIRECTORY)" && PYTHONPATH="$(CURDIR)" "$(CURDIR)/.venv/bin/python" -m scripts.commands
 BUILD := $(PYTHON) envs/bin/conda env create
 
 .PHONY: help env test-env demo report crate watch unlock test check bench schema
@@ -29,21 +32,21 @@ test-env: env
 	@$(BUILD) --file envs/workflow.yaml --file envs/data.yaml --file envs/test.yaml --prefix .venv-test
 
 demo: env ## run everything at demo size on this machine and build results/report.html
-	$(SNAKEMAKE) $(LOCAL)
-	@$(MAKE) --no-print-directory report CONFIG="$(CONFIG)"
-	@.venv/bin/python -m scripts.commands.summary results/report.html
+	$(SNAKEMAKE) $(LOCAL) --directory "$(DIRECTORY)"
+	@$(COMMAND).report --output results/report.html -- $(LOCAL)
+	@$(COMMAND).summary results/report.html
 
 report: env ## the report of the last run: results/report.html (FORMAT=zip for a folder of files)
-	@.venv/bin/python -m scripts.commands.report --output results/report.$(FORMAT) -- $(LOCAL)
+	@$(COMMAND).report --output results/report.$(FORMAT) -- $(LOCAL)
 
 crate: env ## provenance of the last run as a Workflow Run RO-Crate: results/crate.zip
-	@.venv/bin/python -m scripts.commands.crate --output results/crate.zip
+	@$(COMMAND).crate --output results/crate.zip
 
 watch: env ## follow the progress of the jobs that run now
-	@.venv/bin/python -m scripts.commands.watch
+	@$(COMMAND).watch
 
 unlock: env ## remove the lock of a killed run, unless its cluster jobs still run
-	@.venv/bin/python -m scripts.commands.unlock
+	@$(COMMAND).unlock
 
 test: test-env ## all tests (TESTS="tests/unit -k name" for some)
 	.venv-test/bin/python -m pytest $(TESTS)

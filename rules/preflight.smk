@@ -9,14 +9,14 @@ rule check_gpus_pair:
     benchmark:
         "benchmarks/preflight/check_gpus_pair.jsonl"
     conda:
-        "../envs/train.yaml"
+        f"../envs/{CONFIG.preflight.launch.pair.env}.yaml"
     threads: CONFIG.preflight.launch.pair.cpus
     resources:
         gpu=CONFIG.preflight.launch.pair.gpu,
         mem=CONFIG.preflight.launch.pair.mem,
         runtime=CONFIG.preflight.launch.pair.runtime,
     params:
-        *code("scripts.preflight.check_gpus", env="train"),
+        *code("scripts.preflight.check_gpus", env=CONFIG.preflight.launch.pair.env),
         settings=settings("preflight.check"),
     shell:
         launch("scripts.preflight.check_gpus")
@@ -30,8 +30,13 @@ use rule check_gpus_pair as check_gpus_node with:
         "logs/preflight/check_gpus_node.log",
     benchmark:
         "benchmarks/preflight/check_gpus_node.jsonl"
+    conda:
+        f"../envs/{CONFIG.preflight.launch.node.env}.yaml"
     threads: CONFIG.preflight.launch.node.cpus
     resources:
         gpu=CONFIG.preflight.launch.node.gpu,
         mem=CONFIG.preflight.launch.node.mem,
         runtime=CONFIG.preflight.launch.node.runtime,
+    params:
+        *code("scripts.preflight.check_gpus", env=CONFIG.preflight.launch.node.env),
+        settings=settings("preflight.check"),

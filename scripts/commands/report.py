@@ -49,8 +49,10 @@ def build(report: Path, options: list[str]) -> int:
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as landing:
         yaml.safe_dump(landing_page(), landing, sort_keys=False, allow_unicode=True)
         landing.flush()
-        command = [str(Path(sys.executable).parent / "snakemake"), *options, "--report", str(temporary)]
-        done = subprocess.run([*command, "--report-metadata", landing.name], capture_output=True, text=True)
+        command = [str(Path(sys.executable).parent / "snakemake"), *options, "--report", str(temporary.resolve())]
+        command += ["--directory", os.getcwd(), "--report-metadata", landing.name]
+        # from the workflow's folder: profiles, and the config files that they name, are looked up there
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     if done.returncode == 0:
         flush(temporary)
         replace(temporary, report)

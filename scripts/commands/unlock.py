@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
+ROOT = Path(__file__).resolve().parents[2]
 SHOWN = 5
 
 
@@ -38,8 +39,8 @@ def main() -> NoReturn:
             file=sys.stderr,
         )
         sys.exit(1)
-    snakemake = str(Path(sys.executable).parent / "snakemake")
-    sys.exit(subprocess.run([snakemake, "--cores", "1", "--unlock"]).returncode)
+    command = [str(Path(sys.executable).parent / "snakemake"), "--cores", "1", "--unlock", "--directory", str(here)]
+    sys.exit(subprocess.run(command, cwd=ROOT).returncode)
 
 
 def queued_jobs(directory: Path) -> list[str]:

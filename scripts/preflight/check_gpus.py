@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,14 @@ def gather(mine: Device, world: int) -> list[Device]:
     return found
 
 
+def installed_version(package: str) -> str | None:
+    """Version of a package of this environment, None without it."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
 def write_result(path: Path, found: list[Device], gpus: int, settings: CheckSettings) -> None:
     """Write and log the result; GPUs of several models in one job are an error, since the slowest sets the pace."""
     names = sorted({device.name for device in found})
@@ -118,6 +127,7 @@ def write_result(path: Path, found: list[Device], gpus: int, settings: CheckSett
         "processes": len(found),
         "host": os.environ.get("SLURMD_NODENAME"),
         "torch": torch.__version__,
+        "transformer_engine": installed_version("transformer-engine"),
         "devices": [asdict(device) for device in found],
     }
     path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")

@@ -23,8 +23,10 @@ class CheckSettings(Settings):
 
 
 class Launch(Settings):
-    """How a GPU rule is launched; feeds `resources` only, so changing it reruns nothing."""
+    """How a GPU rule is launched. Numbers feed `resources` only: changing them reruns nothing."""
 
+    env: Literal["train", "transformer-engine"]
+    """Environment in envs/: transformer-engine adds FP8."""
     gpu: int = Field(ge=0, le=1_024)
     """GPUs on one node; 0 runs on CPU."""
     cpus: int = Field(ge=1, le=1_024)
