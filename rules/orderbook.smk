@@ -90,6 +90,7 @@ rule summarise_books:
             "results/orderbook/summary.csv",
             caption="../report/summary.rst",
             category="Order books",
+            subcategory="all feeds",
             labels={"part": "all", "figure": "summary of the feeds"},
         ),
     log:

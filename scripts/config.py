@@ -12,12 +12,14 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NoReturn
 
 from pydantic import Field
 
 from scripts.lib.errors import InputError
 from scripts.lib.settings import Settings, validate
+from scripts.orderbook.feeds import raw_file
 from scripts.orderbook.settings import OrderbookConfig
 from scripts.preflight.settings import PreflightConfig
 
@@ -49,10 +51,11 @@ def load(config: Mapping[str, Any]) -> Config:
         InputError: one line naming the first bad key, or an active feed's missing file.
     """
     loaded = validate(Config, dict(config), "config")
+    raw = raw_file(loaded.orderbook)
     for name in loaded.orderbook.feeds:
         feed = loaded.orderbook.books[name]
         for part in feed.parts if feed.raw else []:
-            path = str(feed.raw).replace("{part}", part)
+            path = raw(SimpleNamespace(book=name, part=part))
             if not os.path.exists(path):
                 raise InputError(f"config: orderbook.books.{name}.raw: no such file: {path} (part {part})")
     return loaded
@@ -90,11 +93,14 @@ def read_files(paths: list[Path]) -> dict[str, Any]:
     merged: dict[str, Any] = {}
     for path in [ROOT / "config" / "config.yaml", *paths]:
         try:
-            merge(merged, yaml.safe_load(path.read_text(encoding="utf-8")) or {})
+            values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
         except OSError as error:
             raise InputError(f"{path}: {error.strerror}") from None
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise InputError(f"{path}: {' '.join(str(error).split())}") from None
+        if not isinstance(values, dict):
+            raise InputError(f"{path}: holds no keys, but a {type(values).__name__}")
+        merge(merged, values)
     return merged
 
 

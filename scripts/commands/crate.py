@@ -51,9 +51,7 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "--directory", type=Path, default=Path(), help="working directory of the run (default: .)"
-    )
+    parser.add_argument("--directory", type=Path, default=Path(), help="working directory of the run (default: .)")
     parser.add_argument(
         "--output", type=Path, metavar="ZIP", help="the crate to write (default: DIRECTORY/results/crate.zip)"
     )

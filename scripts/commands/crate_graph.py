@@ -104,11 +104,7 @@ def _absolute(path: Path) -> Path:
 
 def _media_type(path: str) -> str:
     name = Path(path)
-    return (
-        MEDIA_TYPES.get(name.suffix or name.name)
-        or mimetypes.guess_type(path)[0]
-        or "application/octet-stream"
-    )
+    return MEDIA_TYPES.get(name.suffix or name.name) or mimetypes.guess_type(path)[0] or "application/octet-stream"
 
 
 class _Builder:
@@ -209,10 +205,7 @@ class _Builder:
         Inputs from outside are only described: their licence may forbid handing them on.
         """
         source = _absolute(self.run.directory / file.path)
-        if (
-            source.is_relative_to(self.run.root)
-            and self.sources.get(name := self._below_root(source)) == source
-        ):
+        if source.is_relative_to(self.run.root) and self.sources.get(name := self._below_root(source)) == source:
             return self.crate.get(quote(name))
         properties = self._file_properties(file.path, file.size, file.sha256)
         small = self.run.embed > 0 and file.size <= self.run.embed
@@ -310,9 +303,7 @@ class _Builder:
         return path if path in self.sources else self.run.snakefile.name
 
     def _code_digest(self, path: str, digest: str) -> Entity:
-        return self._add(
-            f"code/{path}/{digest}", "PropertyValue", propertyID="code digest", name=path, value=digest
-        )
+        return self._add(f"code/{path}/{digest}", "PropertyValue", propertyID="code digest", name=path, value=digest)
 
     def _step(self, rule: str) -> Entity:
         if rule not in self.steps:
@@ -391,9 +382,7 @@ class _Builder:
         root = self.crate.root_dataset
         day = self._span["endTime"][:10]
         root["name"] = f"Tidemill run of {day}"
-        root["description"] = (
-            f"Inputs, outputs, code and settings of the {len(self.run.jobs)} jobs of a Tidemill run"
-        )
+        root["description"] = f"Inputs, outputs, code and settings of the {len(self.run.jobs)} jobs of a Tidemill run"
         root["datePublished"] = iso(datetime.now(UTC))
         root["license"] = self._license()
         root["conformsTo"] = [self._profile(uri, name) for uri, name in PROFILES.items()]

@@ -181,9 +181,7 @@ def read_run_log(directory: Path) -> RunLog:
 
     Raises InputError where the newest invocation failed or stopped half-way.
     """
-    texts = [
-        path.read_text(errors="replace") for path in sorted((directory / ".snakemake/log").glob("*.log"))
-    ]
+    texts = [path.read_text(errors="replace") for path in sorted((directory / ".snakemake/log").glob("*.log"))]
     if not texts:
         return RunLog()
     _refuse_stopped(texts[-1])

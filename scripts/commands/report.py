@@ -6,13 +6,8 @@ import argparse
 import os
 import subprocess
 import sys
-import tempfile
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import NoReturn
-
-import yaml
 
 from scripts.lib.outputs import flush, replace, temporary_path
 
@@ -44,15 +39,12 @@ def up_to_date(report: Path) -> bool:
 
 def build(report: Path, options: list[str]) -> int:
     """Run Snakemake; the report gets its name when it is whole. Returns Snakemake's exit code."""
-    temporary = temporary_path(report)
-    report.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as landing:
-        yaml.safe_dump(landing_page(), landing, sort_keys=False, allow_unicode=True)
-        landing.flush()
-        command = [str(Path(sys.executable).parent / "snakemake"), *options, "--report", str(temporary.resolve())]
-        command += ["--directory", os.getcwd(), "--report-metadata", landing.name]
-        # from the workflow's folder: profiles, and the config files that they name, are looked up there
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    temporary = temporary_path(report).resolve()
+    temporary.parent.mkdir(parents=True, exist_ok=True)
+    command = [str(Path(sys.executable).parent / "snakemake"), *options]
+    command += ["--directory", os.getcwd(), "--report", str(temporary)]
+    # from the workflow's folder: profiles, and the config files that they name, are looked up there
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     if done.returncode == 0:
         flush(temporary)
         replace(temporary, report)
@@ -60,25 +52,6 @@ def build(report: Path, options: list[str]) -> int:
         temporary.unlink(missing_ok=True)
         print(done.stdout + done.stderr, file=sys.stderr)
     return done.returncode
-
-
-def landing_page() -> dict[str, str]:
-    """What the report says of itself on its first page."""
-    return {
-        "Made": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "Run directory": str(Path.cwd()),
-        "Workflow": f"{ROOT.name}, commit {commit()}",
-        "Snakemake": version("snakemake"),
-        "How to read it": "Categories on the left are the lines of the workflow. A figure's info button shows the job "
-        "that made it; provenance of every file: `make crate`.",
-    }
-
-
-def commit() -> str:
-    """Short hash of the workflow's commit, and whether files were changed since."""
-    git = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=12"]
-    done = subprocess.run(git, capture_output=True, text=True)
-    return done.stdout.strip() if done.returncode == 0 else "unknown"
 
 
 if __name__ == "__main__":

@@ -65,9 +65,7 @@ def _read(path: str, directory: Path, progress: Progress) -> RunFile:
     try:
         if not file.exists():
             return RunFile(path, present=False)
-        return (
-            _read_directory(path, directory, progress) if file.is_dir() else _read_file(path, file, progress)
-        )
+        return _read_directory(path, directory, progress) if file.is_dir() else _read_file(path, file, progress)
     except OSError as error:
         raise InputError(f"{file}: cannot be read: {error.strerror}") from None
 
@@ -97,9 +95,7 @@ def hash_file(path: Path, progress: Progress | None = None) -> str:
     return state.hexdigest()
 
 
-def find_problems(
-    jobs: list[Job], files: dict[str, RunFile], removed: frozenset[str], root: Path
-) -> dict[str, str]:
+def find_problems(jobs: list[Job], files: dict[str, RunFile], removed: frozenset[str], root: Path) -> dict[str, str]:
     """What disagrees with the records: path -> what is wrong, for outputs, inputs and the workflow's code.
 
     No problem is a missing output that Snakemake removed as temporary or that another job has read: such

@@ -1,15 +1,21 @@
-"""What `make demo` prints at the end: where the report lies, and ten lines of what the run found."""
+"""What `make demo` prints at the end: where the report lies, and ten lines of what the run did and found."""
 
 from __future__ import annotations
 
 import argparse
 import csv
+import json
+import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import NoReturn
 
+from scripts.lib.progress import clock, quantity
+
 LINES = 10
 ORDERBOOK = Path("results/orderbook/summary.csv")
+BENCHMARKS = Path("benchmarks")
 
 
 def main() -> NoReturn:
@@ -17,23 +23,51 @@ def main() -> NoReturn:
     parser = argparse.ArgumentParser(prog="python -m scripts.commands.summary", description=__doc__)
     parser.add_argument("report", type=Path, help="the report's path")
     report = parser.parse_args().report
-    if not ORDERBOOK.is_file():
-        print(f"{ORDERBOOK}: not there: has the workflow run in this directory?", file=sys.stderr)
-        sys.exit(2)
-    print("\n".join([f"Report: {report.resolve()} ({report.stat().st_size / 1e6:.1f} MB)", *order_books(ORDERBOOK)]))
+    for path in (report, ORDERBOOK):
+        if not path.is_file():
+            print(f"{path}: not there: has the workflow run in this directory?", file=sys.stderr)
+            sys.exit(2)
+    print(f"Report: {report.resolve()} ({quantity(report.stat().st_size, 'B')})")
+    below = [workflow(), *jobs(BENCHMARKS), "Share it as it is: it needs no network. Provenance of every file: make crate"]
+    print("\n".join([*order_books(ORDERBOOK, LINES - len(below)), *below]))
     sys.exit(0)
 
 
-def order_books(path: Path) -> list[str]:
-    """The order-book line in at most ten lines: totals, then a line a part."""
+def workflow() -> str:
+    """Which state of the workflow ran."""
+    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty=, with changed files", "--abbrev=12"]
+    done = subprocess.run(git, capture_output=True, text=True)
+    commit = f"commit {done.stdout.strip()}" if done.returncode == 0 else "not in a git clone"
+    return f"Workflow: {commit}; Snakemake {version('snakemake')}"
+
+
+def jobs(benchmarks: Path) -> list[str]:
+    """What the jobs took, from their benchmark files: two lines."""
+    files = sorted(benchmarks.rglob("*.jsonl"))
+    rows = [(path, json.loads(path.read_text(encoding="utf-8").splitlines()[-1])) for path in files]
+    if not rows:
+        return []
+    slowest, _ = max(rows, key=lambda row: row[1]["s"])
+    memory = max(float(row["max_rss"] or 0) for _, row in rows)  # unmeasured in jobs that were too short
+    return [
+        f"Jobs: {len(rows)} recorded in {benchmarks}/, {clock(sum(row['s'] for _, row in rows))} of computing,"
+        f" at most {quantity(memory * 1e6, 'B')} of memory each",
+        f"  slowest: {slowest.relative_to(benchmarks).with_suffix('')}",
+    ]
+
+
+def order_books(path: Path, room: int) -> list[str]:
+    """The order-book line in at most `room` lines: totals, then a line a part."""
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     total = {key: sum(int(row[key]) for row in rows) for key in ("messages", "states", "gaps", "bad_lines")}
     compared = sum(int(row["best_quotes_compared"]) for row in rows)
     equal = sum(int(row["best_quotes_equal"]) for row in rows)
+    feeds = sorted({row["feed"] for row in rows})
     lines = [
-        f"Order books: {len(rows)} parts, {total['messages']:,} depth messages, {total['states']:,} book states",
-        f"  gaps {total['gaps']}, unreadable lines {total['bad_lines']}",
+        f"Order books: feeds {', '.join(feeds)}; {len(rows)} parts",
+        f"  {total['messages']:,} depth messages read, {total['states']:,} book states rebuilt",
+        f"  gaps in the update ids: {total['gaps']}; unreadable lines: {total['bad_lines']}",
         f"  rebuilt best quotes equal to the venue's own: {equal:,} of {compared:,} states",
     ]
     parts = [_part(row) for row in rows]

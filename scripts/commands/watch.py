@@ -53,7 +53,10 @@ def running(logs: Path) -> list[Running]:
     found = []
     for path in logs.rglob("*.log"):
         log = read_job_log(path)
-        silent = now - path.stat().st_mtime
+        try:
+            silent = now - path.stat().st_mtime
+        except FileNotFoundError:  # Snakemake removes a job's log before it starts it again
+            continue
         if log and log.end is None and silent < FORGET_AFTER and _alive(log):
             found.append(Running(str(path.relative_to(logs).with_suffix("")), log, silent))
     return sorted(found, key=lambda job: job.log.start)

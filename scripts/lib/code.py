@@ -108,6 +108,8 @@ def _walk(node: object) -> Iterator[str]:
         yield f"({type(node).__name__}"
         for name in node._fields:
             value = getattr(node, name, None)
+            if isinstance(node, ast.JoinedStr):  # early releases of 3.12 add empty texts: f"{x:{width}}"
+                value = [part for part in node.values if getattr(part, "value", None) != ""]
             if name not in IGNORED_FIELDS and value is not None and value != []:
                 yield f".{name}"
                 yield from _walk(value)
@@ -115,7 +117,7 @@ def _walk(node: object) -> Iterator[str]:
     elif isinstance(node, list):
         yield from (line for item in node if not _is_text(item) for line in _walk(item))
     else:
-        yield f"{type(node).__name__} {node!r}"
+        yield f"{type(node).__name__} {node!a}"  # what repr escapes grows with each version's Unicode tables
 
 
 def _is_text(node: object) -> bool:

@@ -133,7 +133,7 @@ def build_parser(program: str, main: Callable[..., None], parameters: list[Param
 
 def _add(parser: Parser, parameter: Parameter) -> None:
     if parameter.kind == "settings":
-        text = parameter.help or "settings of this stage"
+        text = parameter.help.replace("%", "%%") or "settings of this stage"
         parser.add_argument(
             parameter.flag, default="{}", metavar="JSON", help=f"{text}: JSON text, or a file that holds it"
         )
@@ -217,14 +217,14 @@ def _report(error: BaseException, debug: bool) -> int:
     if debug and not isinstance(error, SystemExit):
         traceback.print_exception(error)
     if isinstance(error, InputError):
-        log.error("%s", error)
+        log.error("%s", str(error).replace("\n", " "))
         return 2
     if isinstance(error, KeyboardInterrupt):
         log.error("interrupted; nothing was written")
         return 130
     if isinstance(error, SystemExit):
         log.error("terminated; nothing was written")
-        return int(error.code) if isinstance(error.code, int) else 1
+        return error.code if isinstance(error.code, int) and error.code else 1
     frame = traceback.extract_tb(error.__traceback__)[-1]
     where = f"{Path(frame.filename).name}:{frame.lineno}"
     log.error("%s at %s (--debug shows the traceback)", _one_line(error), where)

@@ -10,7 +10,7 @@ import os
 import shutil
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from scripts.lib.errors import InputError
@@ -56,19 +56,22 @@ def temporary_path(path: Path) -> Path:
 def _prepare(path: Path, target: Path, directory: bool) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(path, target)
+        _sweep(path)
+        _sweep(_trash(target))
         if directory:
             path.mkdir()
+        else:  # a folder without write permission is told now, not after the work
+            path.touch()
+            path.unlink()
     except OSError as error:
         raise InputError(f"{path.parent}: cannot write there: {error.strerror}") from None
 
 
-def _sweep(path: Path, target: Path) -> None:
-    """Remove what killed jobs on this host left of the same target."""
-    prefix, _, rest = path.name.partition(f"{socket.gethostname()}-")
-    suffix = rest.partition(MARK)[2]
-    for old in path.parent.glob(f"{_escape(prefix)}{_escape(socket.gethostname())}-*{MARK}{_escape(suffix)}"):
-        pid = old.name.removeprefix(f"{prefix}{socket.gethostname()}-").partition(MARK)[0]
+def _sweep(path: Path) -> None:
+    """Remove what killed jobs on this host left under the temporary name `path` with another process id."""
+    before, _, suffix = path.name.rpartition(f"{os.getpid()}{MARK}")
+    for old in path.parent.glob(f"{_escape(before)}*{MARK}{_escape(suffix)}"):
+        pid = old.name.removeprefix(before).removesuffix(f"{MARK}{suffix}")
         if pid.isdigit() and not Path(f"/proc/{pid}").exists():
             remove(old)
 
@@ -92,13 +95,18 @@ def flush(path: Path) -> None:
 def replace(path: Path, target: Path) -> None:
     """Rename `path` to `target`, also where a non-empty directory stands there, and flush the folder."""
     if target.is_dir() and not target.is_symlink():
-        trash = temporary_path(target.with_name(f"{target.name}.old"))
+        trash = _trash(target)
         target.rename(trash)
         path.rename(target)
         remove(trash)
     else:
         path.replace(target)
     flush_folder(target.parent)
+
+
+def _trash(target: Path) -> Path:
+    """Where an old directory goes until the new one has its name."""
+    return temporary_path(target.with_name(f"{target.name}.old"))
 
 
 def flush_folder(folder: Path) -> None:
@@ -111,7 +119,9 @@ def flush_folder(folder: Path) -> None:
 
 
 def remove(path: Path) -> None:
+    """Remove a file or a directory, where it is there."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
-        path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError, NotADirectoryError):
+            path.unlink()

@@ -3,7 +3,7 @@
     with Progress("read", total=size, unit="B") as progress:
         progress.advance(len(chunk))
 
-A plain line reads `progress read 37.2 % 1.2/3.2 GB 45 MB/s ETA 0:00:41`; `make watch` shows them as bars.
+A plain line reads `progress read 37.2 % 1.2 G/3.2 GB 45 MB/s ETA 0:00:41`; `make watch` shows them as bars.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -106,7 +105,7 @@ def read_line(text: str) -> Reading | None:
 
 
 def quantity(value: float, unit: str = "") -> str:
-    """A number with an SI prefix: quantity(1.2e9, "B") is "1.20 GB"."""
+    """A number with an SI prefix: quantity(1.2e9, "B") is "1.2 GB"."""
     for factor, prefix in PREFIXES:
         if value >= factor:
             return f"{value / factor:.3g} {prefix}{unit}".rstrip()
@@ -114,8 +113,9 @@ def quantity(value: float, unit: str = "") -> str:
 
 
 def clock(seconds: float) -> str:
-    """Seconds as h:mm:ss."""
-    return str(timedelta(seconds=round(seconds)))
+    """Seconds as h:mm:ss, hours going on beyond a day."""
+    minutes, second = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{second:02d}"
 
 
 def _bar() -> Any:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from scripts.lib.errors import InputError
@@ -57,7 +58,7 @@ def explain(error: ValidationError) -> str:
     """One line for the first error; says how many more there are."""
     errors = error.errors(include_url=False)
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    return explain_one(errors[0]) + more
+    return explain_one(errors[0]).replace("\n", " ") + more
 
 
 def explain_one(detail: ErrorDetails) -> str:
@@ -71,7 +72,7 @@ def explain_one(detail: ErrorDetails) -> str:
     message = message[:1].lower() + message[1:]
     if kind == "value_error":  # our own checks name what is wrong; the value may be a whole block
         return f"{key}: {message}"
-    return f"{key}: {message}, not {value!r}{_text_hint(kind, value)}".replace("\n", " ")
+    return f"{key}: {message}, not {value!r}{_text_hint(kind, value)}"
 
 
 def _text_hint(kind: str, value: object) -> str:
@@ -124,9 +125,10 @@ def type_name(annotation: Any) -> str:
 
 
 def _bounds(metadata: list[Any]) -> list[str]:
+    facts = [fact for item in metadata for fact in (item.metadata if isinstance(item, FieldInfo) else [item])]
     return [
         f"{sign} {getattr(item, key)}"
-        for item in metadata
+        for item in facts
         for key, sign in BOUNDS.items()
         if getattr(item, key, None) is not None
     ]

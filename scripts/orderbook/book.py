@@ -6,6 +6,8 @@ only what has changed since, so a level may be missing there; `known_levels` cou
 
 from __future__ import annotations
 
+import math
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
@@ -15,6 +17,8 @@ from sortedcontainers import SortedDict
 from scripts.orderbook.binance import continues_diff, continues_snapshot, precedes_snapshot
 from scripts.orderbook.records import Diff, Level, Snapshot
 
+MAX_WAITING = 10_000  # diffs kept for the next snapshot: minutes, while a snapshot is late by seconds
+
 
 class Side:
     """Levels of one side, best first; `sign` is -1 for bids (highest first) and +1 for asks."""
@@ -22,12 +26,12 @@ class Side:
     def __init__(self, sign: int) -> None:
         self.sign = sign
         self._levels: SortedDict = SortedDict()
-        self._horizon = 0
+        self._horizon = -math.inf
 
     def reset(self, levels: list[Level]) -> None:
         """Take over a snapshot's levels; its outermost price becomes the horizon."""
         self._levels = SortedDict({self.sign * price: size for price, size in levels if size > 0})
-        self._horizon = self._levels.peekitem()[0] if self._levels else 0
+        self._horizon = self._levels.peekitem()[0] if self._levels else -math.inf
 
     def apply(self, levels: list[Level]) -> None:
         for price, size in levels:
@@ -76,8 +80,9 @@ class Book:
     segment: int = -1
     counts: Counts = field(default_factory=Counts)
     _valid: bool = False
-    _waiting: list[Diff] = field(default_factory=list)
     _at_snapshot: bool = False
+    _waiting: deque[Diff] = field(default_factory=deque)
+    _spare: Snapshot | None = None
 
     def follow(self, record: Snapshot | Diff) -> Iterator[None]:
         """Apply a record; yields once for each state that the book then has, none while it is not valid."""
@@ -89,11 +94,19 @@ class Book:
         if self._valid:
             yield from self._continue(record)
         else:
-            self._waiting.append(record)
+            self._wait(record)
+
+    def _wait(self, diff: Diff) -> None:
+        """Keep a diff for the next snapshot; where none ever comes, memory must not grow with the stream."""
+        self._waiting.append(diff)
+        if len(self._waiting) > MAX_WAITING:
+            self._waiting.popleft()
+            self.counts.without_snapshot += 1
 
     def _restart(self, snapshot: Snapshot) -> Iterator[None]:
-        """Begin a segment at a snapshot, unless the book is already whole and further on."""
+        """Begin a segment at a snapshot; while the book is whole, only keep it for the case that a gap comes next."""
         if self._valid:
+            self._spare = snapshot
             return
         self.segment += 1
         self.counts.segments += 1
@@ -101,14 +114,14 @@ class Book:
         self.bids.reset(snapshot.bids)
         self.asks.reset(snapshot.asks)
         self.update_id = snapshot.update_id
-        self._valid = self._at_snapshot = True
+        self._valid, self._at_snapshot, self._spare = True, True, None
         yield from self._state(snapshot)
-        waiting, self._waiting = self._waiting, []
+        waiting, self._waiting = self._waiting, deque()
         for diff in waiting:
             if self._valid:
                 yield from self._continue(diff)
             else:
-                self._waiting.append(diff)
+                self._wait(diff)
 
     def _continue(self, diff: Diff) -> Iterator[None]:
         """Apply a diff if it is the next one; end the segment if something is missing before it."""
@@ -121,8 +134,10 @@ class Book:
         follows = continues_snapshot if self._at_snapshot else continues_diff
         if not follows(diff, self.update_id):
             self.counts.gaps += 1
-            self._valid = False
-            self._waiting = [diff]
+            self._valid, self._waiting = False, deque([diff])
+            spare, self._spare = self._spare, None
+            if spare and spare.update_id > self.update_id and _reaches(diff, spare.update_id):
+                yield from self._restart(spare)  # a collector that connects anew may store it before the first diff
             return
         self._at_snapshot = False
         self.bids.apply(diff.bids)
@@ -142,3 +157,8 @@ class Book:
         """Counts at the end of the stream; messages that no snapshot ever reached are told."""
         self.counts.without_snapshot += len(self._waiting)
         return self.counts
+
+
+def _reaches(diff: Diff, snapshot_id: int) -> bool:
+    """Whether no update is missing between a snapshot and a diff."""
+    return continues_snapshot(diff, snapshot_id) or precedes_snapshot(diff, snapshot_id)

@@ -33,7 +33,7 @@ def main(raw: list[job.InputFile], states: job.OutputFile, quality: job.OutputFi
     bad = BadLines(settings.max_bad_lines)
     book, check = Book(), BestQuoteCheck()
     with StatesWriter(states, settings.depth) as writer:
-        for record in normalise(read_lines(raw, bad), settings.symbol, bad):
+        for record in normalise(read_lines(raw, bad), settings.venue, settings.symbol, bad):
             if isinstance(record, Quote):
                 check.add_quote(record)
                 continue

@@ -28,6 +28,8 @@ def main(states: job.InputFile, plot: job.OutputFile, title: str, settings: Plot
     """
     depth = stored_depth(states)
     columns = read_states(states, ["event_time", "segment", *level_columns(depth)])
+    if not len(columns["event_time"]):
+        raise InputError(f"{states}: no state to plot")
     book = BookSample(columns, min(settings.levels, depth), settings.max_points)
     figure, (ladder, spread, size) = plt.subplots(
         3, 1, figsize=(9, 8), sharex=True, height_ratios=[3, 1, 1], layout="constrained"
@@ -52,8 +54,6 @@ class BookSample:
 
     def __init__(self, columns: dict[str, np.ndarray], levels: int, points: int) -> None:
         count = len(columns["event_time"])
-        if not count:
-            raise InputError("--states: no state to plot")
         chosen = np.unique(np.linspace(0, count - 1, min(points, count)).round().astype(np.int64))
         self.time = columns["event_time"][chosen].astype("datetime64[ns]").astype("datetime64[ms]")
         self.segment = columns["segment"][chosen]
@@ -91,7 +91,8 @@ def ladder_image(book: BookSample) -> tuple[np.ndarray, np.ndarray]:
         grid (PRICE_BINS, n), bids positive, asks negative, NaN where nothing rests; edges (PRICE_BINS + 1,).
     """
     prices = np.concatenate([book.bid_px.ravel(), book.ask_px.ravel()])
-    low, high = np.nanmin(prices), np.nanmax(prices)
+    prices = prices[np.isfinite(prices)]
+    low, high = (prices.min(), prices.max()) if len(prices) else (0.0, 1.0)
     edges = np.linspace(low, high if high > low else low + 1.0, PRICE_BINS + 1)
     steps = np.linspace(0, 1, len(book.time))
     elapsed = (book.time - book.time[0]).astype("float64")

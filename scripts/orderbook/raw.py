@@ -13,6 +13,9 @@ import orjson
 
 from scripts.lib.errors import InputError
 from scripts.lib.progress import Progress
+from scripts.orderbook.records import LARGEST
+
+LONGEST_STAMP = len(str(LARGEST))
 
 
 @dataclass(slots=True)
@@ -69,7 +72,7 @@ def _decode(line: bytes) -> tuple[int, Any] | str:
     """(local time, JSON) of a line, or what is wrong with it."""
     stamp, _, text = line.partition(b" ")
     stamp = stamp.removesuffix(b":")
-    if not stamp.isdigit():
+    if not stamp.isdigit() or len(stamp) > LONGEST_STAMP or int(stamp) > LARGEST:
         return "does not begin with a time in ns"
     try:
         return int(stamp), orjson.loads(text)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 PRICE_SCALE = 100_000_000
+LARGEST = 2**63 - 1  # of ids and times
 
 Level = tuple[int, float]
 """Scaled price, absolute size; size 0 removes the level."""
@@ -50,5 +51,14 @@ class Quote:
 
 
 def scaled(price: str) -> int:
-    """Decimal text to scaled integer; exact up to prices of 9e7."""
-    return round(float(price) * PRICE_SCALE)
+    """Decimal text to scaled integer, from which division gives back the very float64 of the text.
+
+    Raises:
+        ValueError: the price is no number, negative, or finer than the scale can tell.
+        OverflowError: the price is infinite.
+    """
+    value = float(price)
+    units = round(value * PRICE_SCALE)
+    if units < 0 or units / PRICE_SCALE != value:
+        raise ValueError(f"price {price:.40}")
+    return units

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -33,6 +33,12 @@ class SimulateOptions(Settings):
     """Levels a side in the REST snapshot."""
     snapshot_after: int = Field(3, ge=0, le=1_000)
     """Depth messages that the collector received before the snapshot came."""
+
+    @model_validator(mode="after")
+    def _a_book_can_be_rebuilt(self) -> Self:
+        if self.snapshot_after >= self.messages:
+            raise ValueError(f"snapshot_after: {self.snapshot_after} with {self.messages} messages: no snapshot comes")
+        return self
 
 
 class SimulateSettings(SimulateOptions):

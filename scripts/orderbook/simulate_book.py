@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import re
 import zlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -55,12 +56,15 @@ def parse_day(part: str) -> datetime:
     """Midnight UTC of a part's day.
 
     Raises:
-        InputError: the name is not a day.
+        InputError: the name is not a day, or one whose times in ns do not fit.
     """
     try:
-        return datetime.strptime(part, "%Y%m%d").replace(tzinfo=UTC)
+        # strptime alone takes 202411 too
+        if re.fullmatch("[0-9]{8}", part) and 1970 <= int(part[:4]) < 2262:
+            return datetime.strptime(part, "%Y%m%d").replace(tzinfo=UTC)
     except ValueError:
-        raise InputError(f"--part: a simulated part is named by its day, YYYYMMDD, not '{part}'") from None
+        pass
+    raise InputError(f"--part: a simulated part is named by its day, YYYYMMDD from 1970 on, not '{part}'")
 
 
 class Stream:

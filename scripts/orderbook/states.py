@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -9,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from scripts.lib.errors import InputError
 from scripts.orderbook.book import Book, Side
 from scripts.orderbook.records import PRICE_SCALE
 
@@ -73,11 +76,32 @@ def _fill(row: np.ndarray, side: Side, depth: int) -> None:
 
 
 def read_states(path: Path, columns: list[str] | None = None) -> dict[str, np.ndarray]:
-    """Columns of a states file by name."""
-    table = pq.read_table(path, columns=columns)
-    return {name: table[name].to_numpy() for name in table.column_names}
+    """Columns of a states file by name.
+
+    Raises:
+        InputError: the file is not one of parse_book.
+    """
+    with _states_file(path):
+        table = pq.read_table(path, columns=columns)
+        return {name: table[name].to_numpy() for name in columns or table.column_names}
 
 
 def stored_depth(path: Path) -> int:
-    """Levels a side that a states file holds."""
-    return sum(name.startswith("bid_px_") for name in pq.read_schema(path).names)
+    """Levels a side that a states file holds.
+
+    Raises:
+        InputError: the file is not one of parse_book.
+    """
+    with _states_file(path):
+        depth: int = sum(name.startswith("bid_px_") for name in pq.read_schema(path).names)
+        if not depth:
+            raise KeyError("bid_px_00")
+        return depth
+
+
+@contextmanager
+def _states_file(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowException, OSError, KeyError) as error:
+        raise InputError(f"{path}: not a states file of parse_book ({type(error).__name__}: {error})") from None

@@ -65,6 +65,8 @@ class Market:
         limit = -self._sides[1 - side].keys()[0]  # the other side's best price, in this side's keys
         improves = best - 1 > limit and self._uniform() < IMPROVE
         key = best - 1 if improves else best + self._distance()
+        if side == 0 and key >= 0:  # bids end at one tick
+            return
         self._set(side, key, levels.get(key, 0) + self._lots())
 
     def _cancel(self, side: int) -> None:

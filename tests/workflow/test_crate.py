@@ -182,9 +182,7 @@ class ContextServer(BaseAdapter):
 
     def __init__(self) -> None:
         super().__init__()
-        document = json.loads(
-            importlib.resources.files("rocrate").joinpath("data/ro-crate.jsonld").read_text()
-        )
+        document = json.loads(importlib.resources.files("rocrate").joinpath("data/ro-crate.jsonld").read_text())
         for term in ("ComputationalWorkflow", "FormalParameter"):
             document["@context"][term] = f"https://bioschemas.org/{term}"
         for term in ("input", "output"):
@@ -195,9 +193,7 @@ class ContextServer(BaseAdapter):
         response = requests.Response()
         response.status_code, response.url, response.request = 200, request.url or "", request
         response.headers["Content-Type"] = "application/ld+json"
-        response.raw = urllib3.HTTPResponse(
-            io.BytesIO(self.body), response.headers, 200, preload_content=False
-        )
+        response.raw = urllib3.HTTPResponse(io.BytesIO(self.body), response.headers, 200, preload_content=False)
         return response
 
     def close(self) -> None:
@@ -294,9 +290,7 @@ def test_every_job_appears_once(graph: dict[str, dict[str, Any]]) -> None:
     assert sorted(controlled) == sorted(job["@id"] for job in jobs)
 
 
-def test_jobs_tell_host_times_and_status_of_their_log(
-    finished: Path, graph: dict[str, dict[str, Any]]
-) -> None:
+def test_jobs_tell_host_times_and_status_of_their_log(finished: Path, graph: dict[str, dict[str, Any]]) -> None:
     for job in jobs_of(graph, "make_numbers/"):
         lines = (finished / f"logs/make_numbers/{job['result'][0]['@id'][8]}.log").read_text().splitlines()
         assert job["startTime"].removesuffix("+00:00") + "Z" == lines[0].split()[0]
@@ -325,13 +319,9 @@ def test_jobs_tell_settings_inputs_and_code(finished: Path, graph: dict[str, dic
     assert sorted(read) == ["results/a.csv", "results/b.csv", "results/clean.txt"]
 
 
-def test_the_run_tells_workflow_config_version_and_commit(
-    finished: Path, graph: dict[str, dict[str, Any]]
-) -> None:
+def test_the_run_tells_workflow_config_version_and_commit(finished: Path, graph: dict[str, dict[str, Any]]) -> None:
     (workflow,) = follow(graph, graph["./"], "mainEntity")
-    head = subprocess.run(
-        ["git", "-C", finished, "rev-parse", "HEAD"], capture_output=True, text=True, check=True
-    )
+    head = subprocess.run(["git", "-C", finished, "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
     assert (workflow["@id"], workflow["version"]) == ("Snakefile", head.stdout.strip())
     assert {"config/config.yaml", "#file/raw.txt"} == {
         entity["@id"] for entity in follow(graph, graph["#run"], "object")

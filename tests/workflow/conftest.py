@@ -1,0 +1,60 @@
+"""A small finished run, made once, that tests copy and change."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import copy_repository, snakemake
+
+TARGETS = ("orderbook", "preflight")
+SMALL = """
+orderbook:
+  simulate: {messages: 60}
+preflight:
+  check: {matrix_size: 32, buffer_mb: 1, repeats: 1}
+"""
+CONFIG = ("config/demo.yaml", "small.yaml")
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone in which the order-book line and the GPU checks have run at a very small size."""
+    clone = copy_repository(tmp_path_factory.mktemp("finished") / "clone")
+    (clone / "small.yaml").write_text(SMALL)
+    done = snakemake("--profile", "local", "--configfile", *CONFIG, "--", *TARGETS, cwd=clone)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return clone
+
+
+@pytest.fixture
+def finished(finished_run: Path, tmp_path: Path) -> Path:
+    """A copy of the finished run, to change at will; times are kept."""
+    return Path(shutil.copytree(finished_run, tmp_path / "clone", symlinks=True))
+
+
+Plan = Callable[..., dict[str, str]]
+
+
+@pytest.fixture
+def plan(finished: Path) -> Plan:
+    """What a dry run would do in the copy (with a config laid over it): rule -> reason; empty for nothing."""
+
+    def dry_run(overlay: str = "") -> dict[str, str]:
+        (finished / "mine.yaml").write_text(overlay)
+        config = (*CONFIG, "mine.yaml") if overlay else CONFIG
+        done = snakemake("--profile", "local", "--dry-run", "--configfile", *config, "--", *TARGETS, cwd=finished)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return read_plan(done.stdout + done.stderr)
+
+    return dry_run
+
+
+def read_plan(text: str) -> dict[str, str]:
+    """Rules and reasons of a dry run's output, targets left out."""
+    blocks = re.findall(r"^(?:local)?rule (\w+):\n(?:    .*\n)*?    reason: (.*)$", text, flags=re.MULTILINE)
+    return {rule: reason for rule, reason in reversed(blocks) if rule not in (*TARGETS, "all")}

@@ -1,0 +1,126 @@
+"""What makes a job run again, and what does not."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, clean_environment
+from tests.workflow.conftest import Plan
+
+PROGRAMS = {
+    "simulate_book": "scripts.orderbook.simulate_book",
+    "parse_book": "scripts.orderbook.parse_book",
+    "plot_book": "scripts.orderbook.plot_book",
+    "summarise_books": "scripts.orderbook.summarise_books",
+}
+FOLLOWERS = {
+    "simulate_book": {"parse_book", "plot_book", "summarise_books"},
+    "parse_book": {"plot_book", "summarise_books"},
+    "plot_book": set[str](),
+    "summarise_books": set[str](),
+}
+
+
+def sources(clone: Path) -> list[Path]:
+    return [*clone.glob("scripts/**/*.py"), *clone.glob("rules/*.smk"), *clone.glob("envs/*.yaml"), clone / "Snakefile"]
+
+
+def followers_of(rules: set[str]) -> set[str]:
+    return set[str]().union(*(FOLLOWERS[rule] for rule in rules))
+
+
+def with_followers(rules: set[str]) -> set[str]:
+    return rules | followers_of(rules)
+
+
+def test_nothing_changed_reruns_nothing(plan: Plan) -> None:
+    assert plan() == {}
+
+
+def test_touching_every_source_reruns_nothing(finished: Path, plan: Plan) -> None:
+    for path in sources(finished):
+        os.utime(path)
+    assert plan() == {}
+
+
+def test_reformatting_comments_and_docstrings_rerun_nothing(finished: Path, plan: Plan) -> None:
+    before = {path: path.read_text() for path in finished.glob("scripts/**/*.py")}
+    ruff = [str(Path(sys.executable).parent / "ruff"), "format", "--line-length", "60", "scripts"]
+    subprocess.run(ruff, cwd=finished, check=True, capture_output=True)
+    assert sum(path.read_text() != text for path, text in before.items()) > len(before) / 2
+    for path in before:
+        path.write_text(f"# a comment\n{path.read_text()}")
+    books = finished / "scripts" / "orderbook" / "book.py"
+    books.write_text(re.sub(r'"""Levels of one side', '"""Another text: levels of one side', books.read_text()))
+    assert plan() == {}
+
+
+@pytest.mark.parametrize(
+    "helper",
+    ["scripts/orderbook/raw.py", "scripts/orderbook/states.py", "scripts/lib/plots.py", "scripts/lib/progress.py"],
+)
+def test_editing_a_helper_reruns_the_rules_that_import_it_and_names_it(finished: Path, plan: Plan, helper: str) -> None:
+    path = finished / helper
+    path.write_text(f"{path.read_text()}\n\nADDED = 1\n")
+    planned = plan()
+    importers = {rule for rule, program in PROGRAMS.items() if helper in imported_files(program)}
+    assert importers, "the oracle found no importer: is the helper still there?"
+    assert planned.keys() - {"check_gpus_pair", "check_gpus_node"} == with_followers(importers)
+    # a follower of a job that runs again is told so, whatever else has changed
+    first = importers - followers_of(importers)
+    assert {rule for rule in PROGRAMS if helper in planned.get(rule, "")} == first
+
+
+def imported_files(program: str) -> set[str]:
+    """Oracle: the files below scripts/ that Python itself loads for a program."""
+    code = f"import sys, {program}; print(*(m.__file__ for n, m in sys.modules.items() if n.startswith('scripts.')))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=clean_environment(PYTHONPATH=str(ROOT)),
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return {str(Path(name).relative_to(ROOT)) for name in done.stdout.split()}
+
+
+@pytest.mark.parametrize(
+    ("overlay", "changed"),
+    [
+        ("orderbook: {plot: {levels: 3}}", {"plot_book"}),
+        ("orderbook: {parse: {depth: 5}}", {"parse_book"}),
+        ("orderbook: {simulate: {seed: 7}}", {"simulate_book"}),
+        ("preflight: {check: {repeats: 2}}", {"check_gpus_pair", "check_gpus_node"}),
+    ],
+)
+def test_a_stage_s_settings_rerun_that_stage_and_its_followers(plan: Plan, overlay: str, changed: set[str]) -> None:
+    planned = plan(overlay)
+    expected = with_followers(changed) if changed <= FOLLOWERS.keys() else changed
+    assert planned.keys() == expected
+    assert {rule for rule, reason in planned.items() if "Params have changed" in reason} == changed
+
+
+@pytest.mark.parametrize(
+    "overlay",
+    [
+        "preflight: {launch: {pair: {cpus: 2, mem: 3GB, runtime: 1h}}}",
+        "preflight: {launch: {node: {gpu: 8}, pair: {gpu: 2}}}",
+        "site: {memory_gb: 4}",
+        "orderbook: {books: {unused: {venue: binance-spot, raw: nowhere.gz, parts: [a]}}}",
+    ],
+)
+def test_how_jobs_are_launched_and_feeds_that_are_not_active_rerun_nothing(plan: Plan, overlay: str) -> None:
+    assert plan(overlay) == {}
+
+
+def test_a_comment_in_an_environment_reruns_nothing_and_a_pin_its_rules(finished: Path, plan: Plan) -> None:
+    env = finished / "envs" / "data.yaml"
+    env.write_text(f"# another comment\n{env.read_text()}")
+    assert plan() == {}
+    env.write_text(env.read_text().replace("orjson==3.13.0", "orjson==3.12.0"))
+    planned = plan()
+    assert planned.keys() == PROGRAMS.keys()
+    assert "envs/data.yaml" in planned["simulate_book"]
