@@ -13,6 +13,7 @@ from scripts.lib.outputs import flush, replace, temporary_path
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ("results", ".snakemake/metadata")
+MADE_AFTER = ("report.html", "report.zip", "crate.zip")
 
 
 def main() -> NoReturn:
@@ -34,7 +35,7 @@ def up_to_date(report: Path) -> bool:
     files = [Path(folder, name) for top in SOURCES for folder, _, names in os.walk(top) for name in names]
     files += [path for path in (ROOT / "report").iterdir() if path.is_file()]
     made = report.stat().st_mtime
-    return all(path.stat().st_mtime <= made for path in files if path.exists() and not path.name.startswith("report."))
+    return all(path.stat().st_mtime <= made for path in files if path.name not in MADE_AFTER and path.exists())
 
 
 def build(report: Path, options: list[str]) -> int:

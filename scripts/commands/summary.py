@@ -14,6 +14,7 @@ from typing import NoReturn
 from scripts.lib.progress import clock, quantity
 
 LINES = 10
+MIB = 2**20  # the unit of Snakemake's max_rss
 ORDERBOOK = Path("results/orderbook/summary.csv")
 BENCHMARKS = Path("benchmarks")
 
@@ -28,14 +29,26 @@ def main() -> NoReturn:
             print(f"{path}: not there: has the workflow run in this directory?", file=sys.stderr)
             sys.exit(2)
     print(f"Report: {report.resolve()} ({quantity(report.stat().st_size, 'B')})")
-    below = [workflow(), *jobs(BENCHMARKS), "Share it as it is: it needs no network. Provenance of every file: make crate"]
+    below = [
+        workflow(),
+        *jobs(BENCHMARKS),
+        "Share it as it is: it needs no network. Provenance of every file: make crate",
+    ]
     print("\n".join([*order_books(ORDERBOOK, LINES - len(below)), *below]))
     sys.exit(0)
 
 
 def workflow() -> str:
     """Which state of the workflow ran."""
-    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty=, with changed files", "--abbrev=12"]
+    git = [
+        "git",
+        "-C",
+        str(Path(__file__).parent),
+        "describe",
+        "--always",
+        "--dirty=, with changed files",
+        "--abbrev=12",
+    ]
     done = subprocess.run(git, capture_output=True, text=True)
     commit = f"commit {done.stdout.strip()}" if done.returncode == 0 else "not in a git clone"
     return f"Workflow: {commit}; Snakemake {version('snakemake')}"
@@ -51,7 +64,7 @@ def jobs(benchmarks: Path) -> list[str]:
     memory = max(float(row["max_rss"] or 0) for _, row in rows)  # unmeasured in jobs that were too short
     return [
         f"Jobs: {len(rows)} recorded in {benchmarks}/, {clock(sum(row['s'] for _, row in rows))} of computing,"
-        f" at most {quantity(memory * 1e6, 'B')} of memory each",
+        f" at most {quantity(memory * MIB, 'B')} of memory each",
         f"  slowest: {slowest.relative_to(benchmarks).with_suffix('')}",
     ]
 
@@ -71,7 +84,7 @@ def order_books(path: Path, room: int) -> list[str]:
         f"  rebuilt best quotes equal to the venue's own: {equal:,} of {compared:,} states",
     ]
     parts = [_part(row) for row in rows]
-    room = LINES - len(lines)
+    room -= len(lines)
     return lines + (
         parts if len(parts) <= room else [*parts[: room - 1], f"  … {len(parts) - room + 1} more in {path}"]
     )

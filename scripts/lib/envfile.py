@@ -15,7 +15,7 @@ from pathlib import Path
 KEY = re.compile(r"^(name|channels|dependencies):\s*(.*)$")
 ITEM = re.compile(r"^(?P<indent> *)- +(?P<text>.+)$")
 PIN = re.compile(r"^[A-Za-z0-9._-]+(\[[A-Za-z0-9,._-]+\])?==[A-Za-z0-9.!+_-]+$")
-PYTHON = re.compile(r"^python *=+ *(\d+\.\d+)(\.\d+)?$")
+PYTHON = re.compile(r"^python *=+ *(\d+\.\d+)$")  # a patch version is not ours to choose
 
 
 class EnvFileError(ValueError):

@@ -87,7 +87,7 @@ def _text_hint(kind: str, value: object) -> str:
     if not exponent_mark:
         return " (that is text: write it without quotes, and in a --configfile rather than inside of --config)"
     if kind == "int_type":
-        return f" (YAML reads {value} as text; write {number:.0f})"
+        return f" (YAML reads {value} as text; write {number:.0f})" if number.is_integer() else ""
     mantissa = mantissa if "." in mantissa else f"{mantissa}.0"
     exponent = exponent if exponent[:1] in ("+", "-") else f"+{exponent}"
     return f" (YAML reads {value} as text; write {mantissa}e{exponent})"

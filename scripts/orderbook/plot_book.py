@@ -94,9 +94,9 @@ def ladder_image(book: BookSample) -> tuple[np.ndarray, np.ndarray]:
     prices = prices[np.isfinite(prices)]
     low, high = (prices.min(), prices.max()) if len(prices) else (0.0, 1.0)
     edges = np.linspace(low, high if high > low else low + 1.0, PRICE_BINS + 1)
-    steps = np.linspace(0, 1, len(book.time))
     elapsed = (book.time - book.time[0]).astype("float64")
-    rows = np.searchsorted(elapsed, steps * max(elapsed[-1], 1.0), side="right") - 1
+    steps = np.linspace(0, max(elapsed[-1], 1.0), len(book.time)).round()  # whole ms, as the times are
+    rows = np.searchsorted(elapsed, steps, side="right") - 1
     grid = np.zeros((PRICE_BINS, len(book.time)))
     for price, size, sign in ((book.bid_px, book.bid_sz, 1.0), (book.ask_px, book.ask_sz, -1.0)):
         bins = np.clip(np.searchsorted(edges, price[rows], side="right") - 1, 0, PRICE_BINS - 1)

@@ -7,6 +7,7 @@ Prices are integers in units of 1e-8 of the quote currency, so that a level is f
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 
 PRICE_SCALE = 100_000_000
 LARGEST = 2**63 - 1  # of ids and times
@@ -59,6 +60,9 @@ def scaled(price: str) -> int:
     """
     value = float(price)
     units = round(value * PRICE_SCALE)
-    if units < 0 or units / PRICE_SCALE != value:
+    if units / PRICE_SCALE != value:  # the product was rounded, or the price is finer than the scale
+        exact = Decimal(price) * PRICE_SCALE
+        units = int(exact) if exact == int(exact) else -1
+    if units < 0:
         raise ValueError(f"price {price:.40}")
     return units

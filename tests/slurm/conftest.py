@@ -81,9 +81,14 @@ def misbehave(directory: Path, *arguments: str) -> HeadRun:
 
 @pytest.fixture(scope="session")
 def over_time(slurm: None, tmp_path_factory: pytest.TempPathFactory) -> HeadRun:
-    """A run whose job outlasts its time limit, Slurm's shortest; it takes minutes, beside the other tests."""
+    """A run whose job outlasts its time limit, Slurm's shortest; it takes minutes, beside the other tests.
+
+    On a partition of its own, where no other test kills a node.
+    """
     directory = tmp_path_factory.mktemp("over_time")
-    return misbehave(directory, "--retries", "0", "--config", "seconds=600", "minutes=1", "--", "sleep")
+    return misbehave(
+        directory, "--retries", "0", "--config", "seconds=600", "minutes=1", "partition=a100", "--", "sleep"
+    )
 
 
 Start = Callable[..., HeadRun]

@@ -1,0 +1,233 @@
+"""The configuration as a whole: files, schema, overlays."""
+
+from __future__ import annotations
+
+import copy
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import BaseModel
+from snakemake.utils import update_config  # type: ignore[import-untyped]
+
+from scripts.config import Config, load, load_or_exit, merge, read_files, schema
+from scripts.lib.errors import InputError
+from tests.conftest import ROOT, clean_environment
+
+PRODUCTION = ROOT / "config" / "config.yaml"
+DEMO = ROOT / "config" / "demo.yaml"
+
+
+def overlay(**feed: Any) -> dict[str, Any]:
+    """Production values with one feed of our own."""
+    own = {"venue": "binance-usdm", "parts": ["a", "b"]} | feed
+    return merge(read_files([]), {"orderbook": {"feeds": ["own"], "books": {"own": own}}})
+
+
+def error_of(values: dict[str, Any]) -> str:
+    with pytest.raises(InputError) as error:
+        load(values)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def check(*files: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "scripts.config", *map(str, files)],
+        cwd=ROOT, env=clean_environment(), capture_output=True, text=True,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("overlays", [[], [DEMO]], ids=["production", "demo"])
+def test_shipped_configuration_is_valid(overlays: list[Path]) -> None:
+    assert load(read_files(overlays)).orderbook.feeds
+
+
+def test_schema_file_is_in_step_with_the_settings() -> None:
+    assert (ROOT / "config" / "schema.json").read_text(encoding="utf-8") == schema(), "run `make schema`"
+
+
+def test_config_names_every_key_of_the_models() -> None:
+    """No default is hidden from a reader of config.yaml."""
+    values = yaml.safe_load(PRODUCTION.read_text())
+    assert list(hidden(Config, values)) == []
+
+
+def hidden(model: type[BaseModel], values: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        if name not in values:
+            yield f"{prefix}{name}"
+        elif isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from hidden(field.annotation, values[name], f"{prefix}{name}.")
+
+
+def test_hidden_keys_would_be_found() -> None:
+    values = yaml.safe_load(PRODUCTION.read_text())
+    del values["orderbook"]["parse"]["depth"]
+    del values["site"]
+    assert list(hidden(Config, values)) == ["site", "orderbook.parse.depth"]
+
+
+def test_every_key_of_the_config_is_commented() -> None:
+    assert list(uncommented(PRODUCTION.read_text())) == []
+
+
+def test_missing_comments_would_be_found() -> None:
+    text = PRODUCTION.read_text()
+    line = next(line for line in text.splitlines() if line.lstrip().startswith("depth:"))
+    assert list(uncommented(text.replace(line, line.partition("#")[0]))) == ["orderbook.parse.depth"]
+
+
+def uncommented(text: str) -> Iterator[str]:
+    """Keys without a comment on their line or on the line above.
+
+    A block may carry it at its first key instead, and a block that repeats another says "as above" there.
+    """
+    return _uncommented(yaml.compose(text), text.splitlines(), "")
+
+
+def _uncommented(block: yaml.MappingNode, lines: list[str], prefix: str) -> Iterator[str]:
+    first = block.value[0][0].start_mark.line
+    if _comment(lines, first) == "as above":
+        return
+    for key, value in block.value:
+        line = key.start_mark.line
+        inside = value.value[0][0].start_mark.line if isinstance(value, yaml.MappingNode) and value.value else line
+        if not (_comment(lines, line) or _comment(lines, inside)):
+            yield f"{prefix}{key.value}"
+        if isinstance(value, yaml.MappingNode):
+            yield from _uncommented(value, lines, f"{prefix}{key.value}.")
+
+
+def _comment(lines: list[str], line: int) -> str:
+    above = lines[line - 1].strip() if line else ""
+    return lines[line].partition(" #")[2].strip() or (above.lstrip("# ") if above.startswith("#") else "")
+
+
+def test_missing_raw_file_is_one_line_naming_feed_part_and_path(tmp_path: Path) -> None:
+    (tmp_path / "a.gz").touch()
+    text = error_of(overlay(raw=f"{tmp_path}/{{part}}.gz"))
+    assert text == f"config: orderbook.books.own.raw: no such file: {tmp_path}/b.gz (part b)"
+    (tmp_path / "b.gz").touch()
+    assert load(overlay(raw=f"{tmp_path}/{{part}}.gz")).orderbook.feeds == ["own"]
+
+
+def test_raw_path_may_name_the_feed_as_the_rules_read_it(tmp_path: Path) -> None:
+    (tmp_path / "own-a.gz").touch()
+    load(overlay(raw=f"{tmp_path}/{{book}}-{{part}}.gz", parts=["a"]))
+
+
+def test_files_of_inactive_feeds_need_not_be_there() -> None:
+    values = overlay(raw="/nowhere/{part}.gz")
+    values["orderbook"]["feeds"] = ["simulated"]
+    load(values)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"orderbook": {"feeds": ["gone"]}}, "config: orderbook: feeds: 'gone' is not defined in books (simulated)"),
+        ({"orderbook": {"parse": {"depht": 3}}}, "config: orderbook.parse.depht: unknown key"),
+        ({"site": {"memory_gb": "8"}}, "config: site.memory_gb: input should be a valid integer, not '8'"),
+        ({"preflight": {"launch": {"pair": {"mem": "64G"}}}}, "config: preflight.launch.pair.mem: string should match"),
+        ({"sites": {}}, "config: sites: unknown key"),
+    ],
+)
+def test_bad_key_is_one_line(changes: dict[str, Any], expected: str) -> None:
+    assert error_of(merge(read_files([]), changes)).startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("feed", "expected"),
+    [
+        ({"venue": "binance-spot"}, "only binance-usdm feeds can be simulated; give 'raw'"),
+        ({"parts": ["a", "a"]}, "parts: a part is named twice"),
+        ({"raw": "x.gz"}, "raw: several parts need a '{part}' in the path"),
+        ({"parts": []}, "list should have at least 1 item"),
+        ({"parts": ["../a"]}, "string should match pattern"),
+    ],
+)
+def test_feeds_that_cannot_work_are_refused(feed: dict[str, Any], expected: str) -> None:
+    text = error_of(overlay(**feed))
+    assert text.startswith("config: orderbook.books.own")
+    assert expected in text
+
+
+def test_snakefile_stops_with_one_line_and_code_2(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        load_or_exit({"orderbook": 3})
+    assert stop.value.code == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "laid",
+    [
+        {},
+        {"a": {"x": 2}},
+        {"a": {"list": [9]}},
+        {"a": {"deep": {"z": {"new": 1}}}},
+        {"a": 3},
+        {"a": None},
+        {"b": {"was": "scalar"}},
+        {"c": {"was": "list"}},
+        {"d": {"was": "null"}},
+        {"e": {}},
+        {"a": {}, "f": {"g": {"h": 1}}},
+    ],
+)
+def test_overlays_merge_as_snakemake_merges_them(laid: dict[str, Any]) -> None:
+    base: dict[str, Any] = {"a": {"x": 1, "list": [1, 2], "deep": {"z": {"old": 0}}}, "b": 1, "c": [1], "d": None}
+    expected = copy.deepcopy(base)
+    update_config(expected, copy.deepcopy(laid))
+    assert merge(copy.deepcopy(base), laid) == expected
+
+
+def test_later_files_win(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("orderbook: {simulate: {messages: 77}}\n")
+    loaded = load(read_files([DEMO, mine]))
+    assert loaded.orderbook.simulate.messages == 77
+    assert loaded.site.memory_gb == yaml.safe_load(DEMO.read_text())["site"]["memory_gb"]
+    assert load(read_files([mine, DEMO])).orderbook.simulate.messages != 77
+
+
+def test_command_line_checks_files(tmp_path: Path) -> None:
+    done = check(DEMO)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "config: ok\n", "")
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (None, "{path}: No such file or directory"),
+        (b"a: [1\nb: 2\n", "{path}: while parsing a flow sequence"),
+        (b"- a\n- b\n", "{path}: holds no keys, but a list"),
+        (b"a: \xff\n", "{path}: 'utf-8' codec can't decode"),
+        (
+            b"orderbook: {plot: {levels: 0}}\n",
+            "config: orderbook.plot.levels: input should be greater than or equal to 1",
+        ),
+    ],
+    ids=["missing", "no YAML", "list", "not UTF-8", "out of bounds"],
+)
+def test_bad_file_is_one_line_and_code_2(tmp_path: Path, content: bytes | None, expected: str) -> None:
+    path = tmp_path / "mine.yaml"
+    if content is not None:
+        path.write_bytes(content)
+    done = check(path)
+    assert done.returncode == 2
+    assert done.stderr.startswith(expected.format(path=path))
+    assert done.stderr.count("\n") == 1
+
+
+def test_schema_is_written_where_asked(tmp_path: Path) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "scripts.config", "--schema", str(tmp_path / "s.json")],
+        cwd=ROOT, env=clean_environment(), check=True,
+    )  # fmt: skip
+    assert (tmp_path / "s.json").read_text(encoding="utf-8") == schema()

@@ -1,0 +1,85 @@
+"""One process a GPU."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from scripts.lib.launch import command, main
+from tests.conftest import ROOT, clean_environment
+
+SHOW = "import os, sys\nprint(sys.argv[1:], os.environ.get('OMP_NUM_THREADS'), os.getpid())\nsys.exit(7)\n"
+
+
+def start(folder: Path, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "scripts.lib.launch", *arguments],
+        env=clean_environment(PYTHONPATH=f"{ROOT}:{folder}", **environment), text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("gpus", [0, 1])
+def test_at_most_one_gpu_is_plain_python(gpus: int) -> None:
+    assert command(gpus, ["scripts.x", "--a", "b c"]) == [sys.executable, "-m", "scripts.x", "--a", "b c"]
+
+
+def test_more_gpus_are_torchrun_on_this_node() -> None:
+    python, *rest = command(8, ["scripts.x", "--a", "b c"])
+    assert python == sys.executable
+    assert rest[:4] == ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=8"]
+    assert rest[4:] == ["-m", "scripts.x", "--a", "b c"]
+
+
+@pytest.mark.parametrize("gpus", ["0", "1"])
+def test_program_takes_the_place_of_the_launcher(tmp_path: Path, gpus: str) -> None:
+    (tmp_path / "toy.py").write_text(SHOW)
+    process = start(tmp_path, "--gpus", gpus, "toy", "--settings", '{"a": "b c"}', OMP_NUM_THREADS="6")
+    out, err = process.communicate()
+    assert (process.returncode, err) == (7, "")
+    assert out == f"['--settings', '{{\"a\": \"b c\"}}'] 6 {process.pid}\n"
+
+
+def test_signals_reach_the_program(tmp_path: Path) -> None:
+    (tmp_path / "toy.py").write_text(
+        "import signal, sys, time\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit(5))\n"
+        "print('ready', flush=True)\ntime.sleep(60)\n"
+    )
+    process = start(tmp_path, "--gpus", "1", "toy")
+    assert process.stdout
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGTERM)
+    process.communicate()
+    assert process.returncode == 5
+
+
+@pytest.mark.parametrize(
+    ("gpus", "threads", "each"), [("2", "16", "8"), ("8", "64", "8"), ("8", "4", "1"), ("3", "8", "2")]
+)
+def test_processes_share_the_threads_of_the_rule(tmp_path: Path, gpus: str, threads: str, each: str) -> None:
+    package = tmp_path / "torch" / "distributed"
+    package.mkdir(parents=True)
+    (package / "run.py").write_text(SHOW)
+    process = start(tmp_path, "--gpus", gpus, "toy", "--a", "b", OMP_NUM_THREADS=threads)
+    out, _ = process.communicate()
+    assert process.returncode == 7
+    assert out == f"['--standalone', '--nproc-per-node={gpus}', '-m', 'toy', '--a', 'b'] {each} {process.pid}\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["toy"], ["--gpus", "2"], ["--gpus", "two", "toy"], ["--gpus", "-1", "toy"], ["toy", "--gpus", "2"]],
+)
+def test_wrong_call_shows_the_usage(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    monkeypatch.setattr(os, "execv", lambda *_: pytest.fail("must not start"))
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+    assert capsys.readouterr().err.startswith("usage: ")

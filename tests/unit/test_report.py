@@ -1,0 +1,96 @@
+"""`make report`: when it is built anew, and that a failure leaves the old one. Snakemake is a stand-in."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from scripts.commands import report as module
+from scripts.commands.report import build, up_to_date
+
+MADE = 1_000_000_000
+WRITES = """
+while [ $# -gt 0 ]; do
+    [ "$1" != --report ] || echo whole > "$2"
+    echo "$1" >> "${0%/bin/*}/options"
+    shift
+done
+"""
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run directory with results, a record and a report that is newer than both, all of known age."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(module, "ROOT", tmp_path / "workflow")
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "bin" / "python"))
+    for name in ("workflow/report/workflow.rst", "results/a/x.csv", ".snakemake/metadata/m", "results/report.html"):
+        aged(tmp_path / name, MADE - 10)
+    aged(tmp_path / "results/report.html", MADE)
+    return tmp_path
+
+
+def aged(path: Path, time: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    os.utime(path, (time, time))
+
+
+def snakemake(run: Path, body: str) -> None:
+    program = run / "bin" / "snakemake"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\n{body}\n")
+    program.chmod(0o755)
+
+
+def test_report_newer_than_all_it_shows_is_up_to_date(run: Path) -> None:
+    assert up_to_date(Path("results/report.html"))
+
+
+@pytest.mark.parametrize(
+    "newer",
+    [
+        "results/a/x.csv",
+        "results/new/y.svg",
+        ".snakemake/metadata/m",
+        ".snakemake/metadata/@a/b",
+        "workflow/report/c.rst",
+    ],
+)
+def test_anything_newer_asks_for_a_new_report(run: Path, newer: str) -> None:
+    aged(run / newer, MADE + 1)
+    assert not up_to_date(Path("results/report.html"))
+
+
+def test_missing_report_is_not_up_to_date(run: Path) -> None:
+    assert not up_to_date(Path("results/report.zip"))
+
+
+def test_the_other_kind_of_report_and_dead_links_do_not_matter(run: Path) -> None:
+    aged(run / "results/report.zip", MADE + 1)
+    (run / "results" / "gone").symlink_to("nowhere")
+    assert up_to_date(Path("results/report.html"))
+
+
+def test_report_is_built_with_the_options_of_the_run(run: Path) -> None:
+    snakemake(run, WRITES)
+    assert build(Path("out/report.zip"), ["--profile", "local"]) == 0
+    assert [path.name for path in (run / "out").iterdir()] == ["report.zip"]
+    assert Path("out/report.zip").read_text() == "whole\n"
+    options = Path("options").read_text().split()
+    assert options[:2] == ["--profile", "local"]
+    assert options[options.index("--directory") + 1] == str(run)
+    assert options[options.index("--report") + 1].endswith(".zip"), "Snakemake chooses the format by the suffix"
+
+
+def test_failure_keeps_the_old_report_and_shows_why(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    snakemake(run, f"{WRITES}\necho 'no such rule' >&2\nexit 3")
+    old = run / "results/report.html"
+    old.write_text("old")
+    assert build(Path("results/report.html"), []) == 3
+    assert old.read_text() == "old"
+    assert sorted(path.name for path in old.parent.iterdir()) == ["a", "report.html"]
+    assert "no such rule" in capsys.readouterr().err
