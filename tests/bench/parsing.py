@@ -75,7 +75,7 @@ def main() -> None:
 def parse(empty: Path, repeats: int) -> None:
     """Listing the rules of this workflow against those of an empty Snakefile."""
     (empty / "Snakefile").touch()
-    listing = [SNAKEMAKE, "--list-rules"]
+    listing = [str(SNAKEMAKE), "--list-rules"]
     pairs = in_turn((listing, ROOT), (listing, empty), repeats)
     show("an empty Snakefile", [rival for _, rival in pairs], "s")
     show("this Snakefile", [ours for ours, _ in pairs], "s")
@@ -88,8 +88,8 @@ def plan(bare: Path, ours: Path, repeats: int) -> None:
     parts = [f"{20000101 + i}" for i in range(PARTS)]
     (ours / "parts.yaml").write_text(yaml.safe_dump({"orderbook": {"books": {"simulated": {"parts": parts}}}}))
     quiet = ["--dry-run", "--quiet", "all", "--cores", "2"]
-    our_command = [SNAKEMAKE, *quiet, "--directory", ours, "--configfile", ours / "parts.yaml"]
-    pairs = in_turn((our_command, ROOT), ([SNAKEMAKE, *quiet], bare), repeats)
+    our_command = [str(SNAKEMAKE), *quiet, "--directory", str(ours), "--configfile", str(ours / "parts.yaml")]
+    pairs = in_turn((our_command, ROOT), ([str(SNAKEMAKE), *quiet], bare), repeats)
     jobs = 3 * PARTS + 2
     show(f"dry run of a bare workflow of {jobs:,} jobs", [rival for _, rival in pairs], "s")
     show(f"dry run of this workflow with {jobs:,} jobs", [ours for ours, _ in pairs], "s")

@@ -31,7 +31,11 @@ def main() -> None:
         what = "no environment and no package at hand" if cold else "no environment, packages in the cache"
         show(f"make demo, {what}", [seconds((["make", "demo"], clone))], "s")
         show("make demo again: nothing to be done", [seconds((["make", "demo"], clone))], "s")
-        show("snakemake --version, of which Snakemake's own start", [seconds(([SNAKEMAKE, "--version"], clone))], "s")
+        show(
+            "snakemake --version, of which Snakemake's own start",
+            [seconds(([str(SNAKEMAKE), "--version"], clone))],
+            "s",
+        )
 
 
 if __name__ == "__main__":

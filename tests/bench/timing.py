@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.conftest import clean_environment
 
-Command = tuple[Sequence[str | Path], Path]
+Command = tuple[Sequence[str], Path]
 """A command line and the directory to run it in."""
 
 
@@ -18,9 +18,7 @@ def seconds(command: Command) -> float:
     """Wall time of one run, seconds; a failing command is an error, not a figure."""
     arguments, directory = command
     start = time.perf_counter()
-    done = subprocess.run(
-        list(map(str, arguments)), cwd=directory, env=clean_environment(), capture_output=True, text=True
-    )
+    done = subprocess.run(arguments, cwd=directory, env=clean_environment(), capture_output=True, text=True)
     took = time.perf_counter() - start
     if done.returncode != 0:
         raise RuntimeError(f"{arguments}: {done.stderr[-2000:]}")

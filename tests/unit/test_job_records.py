@@ -130,9 +130,7 @@ def test_records_in_a_database_are_refused(tmp_path: Path) -> None:
 
 def test_run_log_tells_version_user_and_config_files(tmp_path: Path) -> None:
     write_log(tmp_path, "1", HEAD + "Removing temporary output results/tmp.csv.\n3 of 3 steps (100%) done\n")
-    write_log(
-        tmp_path, "2", HEAD.replace("9.27.1", "9.28.0") + "Nothing to be done (all requested files ...).\n"
-    )
+    write_log(tmp_path, "2", HEAD.replace("9.27.1", "9.28.0") + "Nothing to be done (all requested files ...).\n")
     log = read_run_log(tmp_path)
     assert (log.snakemake, log.user, log.host) == ("9.28.0", "ada", "head1")
     assert log.configs == (Path("/repo/config/demo.yaml"), tmp_path / "config/config.yaml")

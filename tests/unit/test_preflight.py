@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -75,7 +76,6 @@ def test_one_process_measures_itself(python: Path, tmp_path: Path, gpus: int) ->
     assert device["all_reduce_gb_per_s"] is None
     for key in ("bf16_tflops", "copy_gb_per_s", "memory_gb"):
         assert_rate(device[key])
-    assert report["torch"].startswith("2.13.0")
     assert list(result.parent.iterdir()) == [result]
 
 
@@ -100,8 +100,7 @@ def test_missing_gpus_are_told_with_both_counts_and_nothing_is_written(python: P
     assert done.returncode == 2, done.stderr
     told = [line for line in done.stderr.splitlines() if " INFO " not in line]
     assert len(told) == 1
-    assert f" ERROR {max(gpus, 1)} GPUs were asked for, PyTorch 2.13.0" in told[0]
-    assert told[0].endswith(" sees 0")
+    assert re.search(rf" ERROR {max(gpus, 1)} GPUs were asked for, PyTorch \S+ sees 0$", told[0])
     assert list(result.parent.iterdir()) == []
 
 

@@ -97,7 +97,7 @@ def test_an_interrupted_creation_leaves_nothing_that_would_be_used(
     code, text = finish(create(env, tmp_path / "prefix", cache))
     assert code == 0, text
     assert "building cut" in text
-    check = [tmp_path / "prefix" / "bin" / "python", "-c", "import six, idna"]
+    check = [str(tmp_path / "prefix" / "bin" / "python"), "-c", "import six, idna"]
     assert subprocess.run(check).returncode == 0
 
 

@@ -73,7 +73,7 @@ def click(browser: webdriver.Chrome, label: str) -> None:
 
 def requests(browser: webdriver.Chrome) -> list[str]:
     """Addresses that were asked for since the last call; the browser's own start page left out."""
-    events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]  # type: ignore[no-untyped-call]
     urls = [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]
     return [url for url in urls if not url.startswith(("chrome:", "data:"))]
 
