@@ -10,7 +10,7 @@ CONFIG ?=
 # Where the run lies, if not here: make demo DIRECTORY=/scratch/run
 DIRECTORY ?= $(CURDIR)
 # What to test: make test TESTS="tests/unit -k settings"
-TESTS ?= tests
+TESTS ?= tests/unit tests/workflow tests/slurm
 # html or zip: make report FORMAT=zip
 FORMAT ?= html
 

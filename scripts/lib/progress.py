@@ -105,10 +105,11 @@ def read_line(text: str) -> Reading | None:
 
 
 def quantity(value: float, unit: str = "") -> str:
-    """A number with an SI prefix: quantity(1.2e9, "B") is "1.2 GB"."""
+    """A number with an SI prefix: quantity(1.2e9, "B") is "1.2 GB", quantity(1200, "messages") "1.2 k messages"."""
+    space = " " if len(unit) > 1 else ""
     for factor, prefix in PREFIXES:
         if value >= factor:
-            return f"{value / factor:.3g} {prefix}{unit}".rstrip()
+            return f"{value / factor:.3g} {prefix}{space}{unit}".rstrip()
     return f"{value:.3g} {unit}".rstrip()
 
 

@@ -121,7 +121,7 @@ def test_other_lines_are_no_progress(text: str) -> None:
         (1.2e9, "B", "1.2 GB"),
         (3.45678e12, "", "3.46 T"),
         (12, "", "12"),
-        (2500, "messages", "2.5 kmessages"),
+        (2500, "messages", "2.5 k messages"),
     ],
 )
 def test_quantities_have_prefixes(value: float, unit: str, expected: str) -> None:
