@@ -175,6 +175,14 @@ def records_of(entries: list[int | tuple[int, int] | tuple[int, int, int]]) -> I
             [10, (9, 12, 8), 30, (40, 41, 39), 50, (50, 51, 49)], "10 12|50 51",
             {"gaps": 1, "resyncs": 1, "without_snapshot": 1}, id="unless it is too old",
         ),
+        pytest.param(
+            [10, (9, 12, 8), 30, (20, 22, 19), (29, 31, 28)], "10 12|30 31",
+            {"gaps": 1, "resyncs": 1, "without_snapshot": 1}, id="also where it holds the diff after the gap",
+        ),
+        pytest.param(
+            [10, (9, 20, 8), 15, (14, 25, 13)], "10 20",
+            {"gaps": 1, "without_snapshot": 1}, id="a book never goes back to an older snapshot",
+        ),
         pytest.param([(5, 9), (10, 12)], "", {"without_snapshot": 2}, id="no snapshot at all"),
     ],
 )  # fmt: skip

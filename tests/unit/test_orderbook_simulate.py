@@ -132,6 +132,7 @@ def test_equal_settings_give_equal_bytes_under_any_name(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     paths = simulate(tmp_path / "a.gz", messages=20), simulate(tmp_path / "other" / "b.gz", messages=20)
     assert paths[0].read_bytes() == paths[1].read_bytes()
+    assert paths[0].read_bytes()[3:8] == bytes(5)  # neither a name nor a time in the gz header
 
 
 @pytest.mark.parametrize("change", [{"seed": 1}, {"part": "20240102"}])
