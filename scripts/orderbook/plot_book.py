@@ -95,7 +95,7 @@ def ladder_image(book: BookSample) -> tuple[np.ndarray, np.ndarray]:
     low, high = (prices.min(), prices.max()) if len(prices) else (0.0, 1.0)
     edges = np.linspace(low, high if high > low else low + 1.0, PRICE_BINS + 1)
     elapsed = (book.time - book.time[0]).astype("float64")
-    steps = np.linspace(0, max(elapsed[-1], 1.0), len(book.time)).round()  # whole ms, as the times are
+    steps = np.linspace(0, max(elapsed[-1], 1.0), len(book.time))
     rows = np.searchsorted(elapsed, steps, side="right") - 1
     grid = np.zeros((PRICE_BINS, len(book.time)))
     for price, size, sign in ((book.bid_px, book.bid_sz, 1.0), (book.ask_px, book.ask_sz, -1.0)):
