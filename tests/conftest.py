@@ -31,10 +31,9 @@ def real_data() -> Callable[[str], Path]:
 
 
 def clean_environment(**extra: str) -> dict[str, str]:
-    """The environment without what pytest or an outer Snakemake or Slurm put there."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("SLURM", "PYTEST", "SNAKEMAKE"))}
-    kept.pop("PYTHONPATH", None)
-    return kept | extra
+    """The environment without what pytest or an outer make, Snakemake or Slurm put there."""
+    foreign = ("SLURM", "PYTEST", "SNAKEMAKE", "MAKE", "MFLAGS", "PYTHONPATH")
+    return {key: value for key, value in os.environ.items() if not key.startswith(foreign)} | extra
 
 
 def snakemake(

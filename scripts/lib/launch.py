@@ -1,34 +1,61 @@
 """Start a GPU program with one process a GPU: `python -m scripts.lib.launch --gpus 8 scripts.LINE.STAGE …`.
 
-More than one GPU: `torchrun --standalone` on this node; otherwise plain python. The threads of the rule are shared
-among the processes. This process is replaced (exec), so signals reach the program itself.
+More than one GPU: torchrun, `--standalone` on this node, with the rule's threads shared among the processes; otherwise
+plain python, which replaces this process. Either way the exit code is the program's own (torchrun makes 1 of all).
 """
 
 from __future__ import annotations
 
 import os
 import sys
+from typing import NoReturn
 
 
-def command(gpus: int, arguments: list[str]) -> list[str]:
-    """The command that is executed for `arguments` = [module, option, …]."""
-    if gpus <= 1:
-        return [sys.executable, "-m", *arguments]
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={gpus}"]
-    return [*torchrun, "-m", *arguments]
+def torchrun_arguments(gpus: int, arguments: list[str]) -> list[str]:
+    """The options of torchrun for `arguments` = [module, option, …]."""
+    return ["--standalone", f"--nproc-per-node={gpus}", "-m", *arguments]
 
 
-def main(arguments: list[str]) -> None:
-    """Replace this process by the program."""
+def share_threads(processes: int) -> None:
+    """Divide the rule's threads among the processes of this node."""
+    threads = int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0)))
+    os.environ["OMP_NUM_THREADS"] = str(max(threads // processes, 1))
+
+
+def torchrun(gpus: int, arguments: list[str]) -> NoReturn:
+    """Run one process a GPU and exit with 0, or with the code of the failed ranks."""
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.run import parse_args, run
+
+    share_threads(gpus)
+    try:
+        run(parse_args(torchrun_arguments(gpus, arguments)))
+    except ChildFailedError as error:
+        sys.exit(exit_code([failure.exitcode for failure in error.failures.values()]))
+    except SignalException as stop:  # its workers have been told
+        sys.exit(128 + stop.sigval)
+    sys.exit(0)
+
+
+def exit_code(codes: list[int]) -> int:
+    """One code for those of the ranks: 2 (bad input) if any says so, since the others then only lost a peer.
+
+    A negative code is a signal; the shell's convention for it is 128 + number.
+    """
+    code = 2 if 2 in codes else codes[0]
+    return code if code > 0 else 128 - code
+
+
+def main(arguments: list[str]) -> NoReturn:
+    """Launch the program."""
     if len(arguments) < 3 or arguments[0] != "--gpus" or not arguments[1].isdigit():
         print("usage: python -m scripts.lib.launch --gpus N MODULE [OPTION …]", file=sys.stderr)
         sys.exit(2)
-    gpus = int(arguments[1])
+    gpus, rest = int(arguments[1]), arguments[2:]
     if gpus > 1:
-        threads = int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0)))
-        os.environ["OMP_NUM_THREADS"] = str(max(threads // gpus, 1))
-    run = command(gpus, arguments[2:])
-    os.execv(run[0], run)
+        torchrun(gpus, rest)
+    os.execv(sys.executable, [sys.executable, "-m", *rest])
 
 
 if __name__ == "__main__":

@@ -46,19 +46,20 @@ def main(states: job.InputFile, plot: job.OutputFile, title: str, settings: Plot
 
 
 class BookSample:
-    """At most `points` states of a part, evenly chosen.
+    """At most `points` states of a part, evenly chosen, with a row of NaN between two segments.
 
     Attributes: time (n,) datetime64[ms]; bid_px, bid_sz, ask_px, ask_sz (n, levels) in the venue's units, NaN where
-    no level is known; segment (n,).
+    no level is known. The rows of NaN break lines and ladder where the book was not valid.
     """
 
     def __init__(self, columns: dict[str, np.ndarray], levels: int, points: int) -> None:
         count = len(columns["event_time"])
         chosen = np.unique(np.linspace(0, count - 1, min(points, count)).round().astype(np.int64))
         self.time = columns["event_time"][chosen].astype("datetime64[ns]").astype("datetime64[ms]")
-        self.segment = columns["segment"][chosen]
+        breaks = np.flatnonzero(np.diff(columns["segment"][chosen])) + 1
+        self.time = np.insert(self.time, breaks, self.time[breaks - 1] + np.timedelta64(1, "ms"))
         self.bid_px, self.bid_sz, self.ask_px, self.ask_sz = (
-            np.column_stack([columns[f"{side}_{what}_{i:02d}"][chosen] for i in range(levels)])
+            np.insert(sampled_levels(columns, f"{side}_{what}", levels, chosen), breaks, np.nan, axis=0)
             for side in ("bid", "ask")
             for what in ("px", "sz")
         )
@@ -66,6 +67,11 @@ class BookSample:
     @property
     def levels(self) -> int:
         return int(self.bid_px.shape[1])
+
+
+def sampled_levels(columns: dict[str, np.ndarray], name: str, levels: int, rows: np.ndarray) -> np.ndarray:
+    """Columns NAME_00 … of the first `levels` levels at some rows, (rows, levels)."""
+    return np.column_stack([columns[f"{name}_{i:02d}"][rows] for i in range(levels)])
 
 
 def plot_ladder(axes: Axes, book: BookSample) -> None:
@@ -117,8 +123,10 @@ def plot_spread(axes: Axes, book: BookSample) -> None:
 
 def plot_depth(axes: Axes, book: BookSample) -> None:
     """Size summed over the levels drawn."""
-    axes.plot(book.time, np.nansum(book.bid_sz, axis=1), color=BID, label="bids")
-    axes.plot(book.time, np.nansum(book.ask_sz, axis=1), color=ASK, label="asks")
+    for size, color, label in ((book.bid_sz, BID, "bids"), (book.ask_sz, ASK, "asks")):
+        axes.plot(
+            book.time, np.where(np.isfinite(size[:, 0]), np.nansum(size, axis=1), np.nan), color=color, label=label
+        )
     axes.set_ylabel(f"size in {book.levels} levels")
     axes.set_ylim(bottom=0)
     axes.legend(loc="lower left", bbox_to_anchor=(0, 0.95), ncols=2)

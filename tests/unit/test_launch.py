@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.lib.launch import command, main
+from scripts.lib.launch import exit_code, main, share_threads, torchrun_arguments
 from tests.conftest import ROOT, clean_environment
 
 SHOW = "import os, sys\nprint(sys.argv[1:], os.environ.get('OMP_NUM_THREADS'), os.getpid())\nsys.exit(7)\n"
@@ -24,16 +24,9 @@ def start(folder: Path, *arguments: str, **environment: str) -> subprocess.Popen
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("gpus", [0, 1])
-def test_at_most_one_gpu_is_plain_python(gpus: int) -> None:
-    assert command(gpus, ["scripts.x", "--a", "b c"]) == [sys.executable, "-m", "scripts.x", "--a", "b c"]
-
-
 def test_more_gpus_are_torchrun_on_this_node() -> None:
-    python, *rest = command(8, ["scripts.x", "--a", "b c"])
-    assert python == sys.executable
-    assert rest[:4] == ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=8"]
-    assert rest[4:] == ["-m", "scripts.x", "--a", "b c"]
+    arguments = torchrun_arguments(8, ["scripts.x", "--a", "b c"])
+    assert arguments == ["--standalone", "--nproc-per-node=8", "-m", "scripts.x", "--a", "b c"]
 
 
 @pytest.mark.parametrize("gpus", ["0", "1"])
@@ -59,16 +52,19 @@ def test_signals_reach_the_program(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("gpus", "threads", "each"), [("2", "16", "8"), ("8", "64", "8"), ("8", "4", "1"), ("3", "8", "2")]
+    ("processes", "threads", "each"), [(2, "16", "8"), (8, "64", "8"), (8, "4", "1"), (3, "8", "2")]
 )
-def test_processes_share_the_threads_of_the_rule(tmp_path: Path, gpus: str, threads: str, each: str) -> None:
-    package = tmp_path / "torch" / "distributed"
-    package.mkdir(parents=True)
-    (package / "run.py").write_text(SHOW)
-    process = start(tmp_path, "--gpus", gpus, "toy", "--a", "b", OMP_NUM_THREADS=threads)
-    out, _ = process.communicate()
-    assert process.returncode == 7
-    assert out == f"['--standalone', '--nproc-per-node={gpus}', '-m', 'toy', '--a', 'b'] {each} {process.pid}\n"
+def test_processes_share_the_threads_of_the_rule(
+    monkeypatch: pytest.MonkeyPatch, processes: int, threads: str, each: str
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", threads)
+    share_threads(processes)
+    assert os.environ["OMP_NUM_THREADS"] == each
+
+
+@pytest.mark.parametrize(("codes", "expected"), [([1], 1), ([1, 2], 2), ([2], 2), ([-15], 143), ([-9, 1], 137)])
+def test_the_ranks_codes_become_one(codes: list[int], expected: int) -> None:
+    assert exit_code(codes) == expected
 
 
 @pytest.mark.parametrize(

@@ -100,6 +100,25 @@ def test_svg_depends_on_the_data_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("error")
+def two_segments(columns: Columns) -> None:
+    """A gap of an hour in the middle."""
+    columns["segment"][20:] = 1
+    columns["event_time"][20:] += 3_600 * 10**9
+
+
+def test_nothing_is_drawn_across_a_gap(tmp_path: Path) -> None:
+    path = states(tmp_path / "states.parquet", 40, two_segments)
+    book = BookSample(read_states(path), 2, 100)
+    gap = np.isnan(book.bid_px).all(axis=1)
+    assert list(np.flatnonzero(gap)) == [20], "one row between the segments"
+    assert (np.diff(book.time.astype("int64")) >= 0).all()
+    grid, _ = ladder_image(book)
+    middle = grid.shape[1] // 2
+    assert np.isnan(grid[:, middle - 10 : middle + 10]).all(), "the ladder is white in the gap"
+    assert np.isfinite(grid[:, 0]).any()
+    assert np.isfinite(grid[:, -1]).any()
+
+
 @pytest.mark.parametrize(
     ("rows", "change"),
     [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -110,9 +111,27 @@ def test_no_result_is_left_when_a_rank_fails(python: Path, tmp_path: Path, rank:
     result = tmp_path / "out" / "result.json"
     launch = ("scripts.lib.launch", "--gpus", "2", "failing_rank")
     done = check(python, result, *launch, gpus=2, settings=SMALL, path=str(tmp_path))
-    assert done.returncode != 0
+    assert done.returncode == 2, "the program's own exit code, not torchrun's 1"
     assert "this rank fails" in done.stderr
+    assert "Traceback" not in done.stderr
     assert list(result.parent.iterdir()) == []
+
+
+def test_a_termination_reaches_all_processes_and_leaves_nothing(python: Path, tmp_path: Path) -> None:
+    result = tmp_path / "out" / "result.json"
+    settings = json.dumps(SMALL | {"matrix_size": 1024, "repeats": 10_000})
+    command = [str(python), "-m", "scripts.lib.launch", "--gpus", "2", PROGRAM, "--result", str(result), "--gpus", "2"]
+    environment = clean_environment(PYTHONPATH=str(ROOT), CUDA_VISIBLE_DEVICES="", OMP_NUM_THREADS="2")
+    process = subprocess.Popen(
+        [*command, "--settings", settings], env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert process.stderr is not None
+    assert any(" INFO start " in line for line in process.stderr)
+    process.send_signal(signal.SIGTERM)
+    rest = process.stderr.read()  # ends when the last process has closed it
+    assert process.wait(60) == 128 + signal.SIGTERM
+    assert "Traceback" not in rest
+    assert not result.exists()
 
 
 def test_an_older_result_survives_a_failure(python: Path, tmp_path: Path) -> None:

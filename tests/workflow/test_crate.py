@@ -498,4 +498,4 @@ def test_an_unwritable_place_is_one_line(finished: Path, tmp_path: Path) -> None
     (tmp_path / "file").touch()
     done = make_crate(finished, "--output", str(tmp_path / "file/crate.zip"))
     assert done.returncode == 2
-    assert done.stderr.splitlines()[-1].startswith(f"crate: {tmp_path}/file/crate.zip: cannot be written: ")
+    assert done.stderr.splitlines()[-1].startswith(f"crate: {tmp_path}/file: cannot write there: ")
