@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, NoReturn
 
 from pydantic import Field
 
 from scripts.lib.errors import InputError
 from scripts.lib.settings import Settings, validate
-from scripts.orderbook.feeds import raw_file
+from scripts.orderbook.feeds import check_files
 from scripts.orderbook.settings import OrderbookConfig
 from scripts.preflight.settings import PreflightConfig
 
@@ -51,13 +49,7 @@ def load(config: Mapping[str, Any]) -> Config:
         InputError: one line naming the first bad key, or an active feed's missing file.
     """
     loaded = validate(Config, dict(config), "config")
-    raw = raw_file(loaded.orderbook)
-    for name in loaded.orderbook.feeds:
-        feed = loaded.orderbook.books[name]
-        for part in feed.parts if feed.raw else []:
-            path = raw(SimpleNamespace(book=name, part=part))
-            if not os.path.exists(path):
-                raise InputError(f"config: orderbook.books.{name}.raw: no such file: {path} (part {part})")
+    check_files(loaded.orderbook)
     return loaded
 
 
