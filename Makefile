@@ -13,12 +13,15 @@ DIRECTORY ?= $(CURDIR)
 TESTS ?= tests/unit tests/workflow tests/slurm
 # html or zip: make report FORMAT=zip
 FORMAT ?= html
+# What the report shows, if not all: make report TARGETS=preflight
+TARGETS ?=
 
 SNAKEMAKE := .venv/bin/snakemake
-LOCAL := --profile local $(if $(CONFIG),--configfile config/demo.yaml $(abspath $(CONFIG)))
-COMMAND := cd "$(DIRECTORY)" && PYTHONPATH="$(CURDIR)" "$(CURDIR)/.venv/bin/python" -m scripts.commands
-BUILD := $(PYTHON) envs/bin/conda env create
+CONFIGS := $(CURDIR)/config/demo.yaml $(abspath $(CONFIG))
+MODULE := cd "$(DIRECTORY)" && PYTHONPATH="$(CURDIR)" "$(CURDIR)/.venv/bin/python" -m scripts
+BUILD := $(PYTHON) envs/bin/conda.py env create
 
+# make env-data, env-train: a rule's environment as .envs/NAME, for running its programs by hand
 .PHONY: help env test-env demo report crate watch unlock test check bench schema
 
 help: ## this list
@@ -31,22 +34,27 @@ env: ## the workflow's environment: .venv/bin/snakemake
 test-env: env
 	@$(BUILD) --file envs/workflow.yaml --file envs/data.yaml --file envs/test.yaml --prefix .venv-test
 
+env-%:
+	@$(BUILD) --file envs/$*.yaml --prefix .envs/$*
+
 demo: env ## run everything at demo size on this machine and build results/report.html
-	$(SNAKEMAKE) $(LOCAL) --directory "$(DIRECTORY)"
-	@$(COMMAND).report --output results/report.html -- $(LOCAL)
-	@$(COMMAND).summary results/report.html
+	@mkdir -p "$(DIRECTORY)"
+	@$(MODULE).config --quiet $(CONFIGS)
+	$(SNAKEMAKE) --profile local --configfile $(CONFIGS) --directory "$(DIRECTORY)"
+	@$(MODULE).commands.report --output results/report.html --if-older
+	@$(MODULE).commands.summary results/report.html
 
 report: env ## the report of the last run: results/report.html (FORMAT=zip for a folder of files)
-	@$(COMMAND).report --output results/report.$(FORMAT) -- $(LOCAL)
+	@$(MODULE).commands.report --output results/report.$(FORMAT) $(TARGETS)
 
 crate: env ## provenance of the last run as a Workflow Run RO-Crate: results/crate.zip
-	@$(COMMAND).crate --output results/crate.zip
+	@$(MODULE).commands.crate --output results/crate.zip
 
 watch: env ## follow the progress of the jobs that run now
-	@$(COMMAND).watch
+	@$(MODULE).commands.watch
 
 unlock: env ## remove the lock of a killed run, unless its cluster jobs still run
-	@$(COMMAND).unlock
+	@$(MODULE).commands.unlock
 
 test: test-env ## all tests (TESTS="tests/unit -k name" for some)
 	.venv-test/bin/python -m pytest $(TESTS)

@@ -19,7 +19,7 @@ include: "rules/preflight.smk"
 rule orderbook:
     input:
         parts_of(CONFIG.orderbook, "results/orderbook/{book}/plots/{part}.svg"),
-        rules.summarise_books.output,
+        rules.summarise_books.output if CONFIG.orderbook.feeds else [],
 
 
 rule preflight:

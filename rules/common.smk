@@ -6,15 +6,12 @@ sys.path.insert(0, workflow.basedir)
 
 from scripts.config import load_or_exit
 from scripts.lib.code import code
-from scripts.lib.conda import provide_conda
 from scripts.lib.rule import growing_to, launch, settings_of
 
 # Jobs run `python -m scripts.…` from any working directory. A prefix, since Snakemake unsets PYTHONPATH in a job; it
 # replaces Snakemake's own prefix, the strict mode of bash.
 shell.prefix(f"set -euo pipefail; export PYTHONPATH={shlex.quote(workflow.basedir)}; ")
-provide_conda()
-
-CONFIG = load_or_exit(config)
+CONFIG = load_or_exit(config, look_for_files=workflow.is_main_process)
 
 settings = settings_of(CONFIG)
 growing = growing_to(CONFIG.site.memory_gb)

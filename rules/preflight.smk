@@ -13,6 +13,7 @@ rule check_gpus_pair:
     threads: CONFIG.preflight.launch.pair.cpus
     resources:
         gpu=CONFIG.preflight.launch.pair.gpu,
+        processes=CONFIG.preflight.launch.pair.gpu,
         mem=CONFIG.preflight.launch.pair.mem,
         runtime=CONFIG.preflight.launch.pair.runtime,
     params:
@@ -20,7 +21,7 @@ rule check_gpus_pair:
         settings=settings("preflight.check"),
     shell:
         launch("scripts.preflight.check_gpus")
-        + " --result {output.result} --gpus {resources.gpu} --settings {params.settings:q} > {log} 2>&1"
+        + " --result {output.result} --gpus {resources.processes} --settings {params.settings:q} > {log} 2>&1"
 
 
 use rule check_gpus_pair as check_gpus_node with:
@@ -35,6 +36,7 @@ use rule check_gpus_pair as check_gpus_node with:
     threads: CONFIG.preflight.launch.node.cpus
     resources:
         gpu=CONFIG.preflight.launch.node.gpu,
+        processes=CONFIG.preflight.launch.node.gpu,
         mem=CONFIG.preflight.launch.node.mem,
         runtime=CONFIG.preflight.launch.node.runtime,
     params:

@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 from pydantic import Field
 
+from scripts.lib.conda import provide_conda
 from scripts.lib.errors import InputError
 from scripts.lib.settings import Settings, validate
 from scripts.orderbook.feeds import check_files
@@ -28,7 +29,7 @@ class SiteConfig(Settings):
     """The `site:` block: limits of the machines, which scheduling respects and results do not depend on."""
 
     memory_gb: int = Field(ge=1)
-    """Memory that the largest CPU job may ask for, GB; a retry after out-of-memory grows no further."""
+    """Memory up to which a retry after out-of-memory grows, GB: that of the largest CPU node."""
 
 
 class Config(Settings):
@@ -42,21 +43,27 @@ class Config(Settings):
     """Checks of GPU nodes before long work."""
 
 
-def load(config: Mapping[str, Any]) -> Config:
+def load(config: Mapping[str, Any], look_for_files: bool = True) -> Config:
     """Validate a merged configuration.
+
+    Args:
+        config: as merged from its files.
+        look_for_files: whether the captures of active feeds have to be there now; a cluster job need not ask again.
 
     Raises:
         InputError: one line naming the first bad key, or an active feed's missing file.
     """
     loaded = validate(Config, dict(config), "config")
-    check_files(loaded.orderbook)
+    if look_for_files:
+        check_files(loaded.orderbook)
     return loaded
 
 
-def load_or_exit(config: Mapping[str, Any]) -> Config:
-    """As `load`, for the Snakefile: a bad config is one line on stderr and exit code 2, before any job starts."""
+def load_or_exit(config: Mapping[str, Any], look_for_files: bool = True) -> Config:
+    """As `load`, for the Snakefile, which also needs a conda: what is wrong is one line on stderr and exit code 2."""
     try:
-        return load(config)
+        provide_conda()
+        return load(config, look_for_files)
     except InputError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
@@ -101,6 +108,7 @@ def main() -> NoReturn:
     parser = argparse.ArgumentParser(prog="python -m scripts.config", description="Check the configuration.")
     parser.add_argument("files", nargs="*", type=Path, help="YAML files laid over config/config.yaml, in order")
     parser.add_argument("--schema", type=Path, metavar="FILE", help="write the JSON schema there instead")
+    parser.add_argument("--quiet", action="store_true", help="say nothing if all is well")
     options = parser.parse_args()
     if options.schema:
         options.schema.write_text(schema(), encoding="utf-8")
@@ -110,7 +118,8 @@ def main() -> NoReturn:
     except InputError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
-    print("config: ok")
+    if not options.quiet:
+        print("config: ok")
     sys.exit(0)
 
 

@@ -1,7 +1,8 @@
-"""Remove the lock that a killed run left, unless jobs of this directory are still in Slurm's queue.
+"""Remove the lock that a killed run left, unless something of that run is still at work.
 
-Snakemake does not know jobs again after its death: with the lock removed while they run, it submits second copies
-that write the same files.
+That is jobs of this directory in Slurm's queue, or a Snakemake or one of its programs on this machine. Snakemake does
+not know jobs again after its death: with the lock removed while they run, it starts second copies that write the same
+files.
 """
 
 from __future__ import annotations
@@ -39,8 +40,34 @@ def main() -> NoReturn:
             file=sys.stderr,
         )
         sys.exit(1)
+    if processes := running_processes(here):
+        number, name = processes[0]
+        print(f"unlock: process {number} is still at work in {here} ({name}); not unlocked", file=sys.stderr)
+        sys.exit(1)
     command = [str(Path(sys.executable).parent / "snakemake"), "--cores", "1", "--unlock", "--directory", str(here)]
     sys.exit(subprocess.run(command, cwd=ROOT).returncode)
+
+
+def running_processes(directory: Path) -> list[tuple[int, str]]:
+    """Processes of this machine at work in a directory: Snakemake itself, or a program of ours; (pid, command)."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
+            if at_work(words) and (process / "cwd").resolve() == directory:
+                found.append((int(process.name), " ".join(words)[:80].strip()))
+        except OSError:
+            continue  # it just ended, or is not ours to look at
+    return sorted(found)
+
+
+def at_work(words: list[str]) -> bool:
+    """Whether a command line is Snakemake's or a program's; the commands of `make` change no result."""
+    program = words[words.index("-m") + 1] if "-m" in words[:-1] else ""
+    if program:
+        ours = program.startswith("scripts.") and not program.startswith("scripts.commands.")
+        return ours or program == "snakemake"
+    return any(Path(word).name == "snakemake" for word in words[:2])
 
 
 def queued_jobs(directory: Path) -> list[str]:

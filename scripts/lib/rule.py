@@ -79,9 +79,10 @@ def megabytes(memory: str) -> int:
 
 
 def launch(module: str) -> str:
-    """The beginning of a GPU rule's command: one process a GPU by torchrun, plain python where the rule has <= 1.
+    """The beginning of a GPU rule's command: one process a GPU by torchrun, plain python where there is <= 1.
 
-    The choice is made in the job, from `resources`, so that a rule's command is the same text for 8 GPUs and for
-    none: how a job is launched never reruns it.
+    The rule's `resources` hold the number twice: `gpu` is what is asked of the cluster, which a profile may replace
+    by `gres`, and `processes` is what the program runs. The choice is made in the job, so that a rule's command is the
+    same text for 8 GPUs and for none: how a job is launched never reruns it.
     """
-    return f"python -m scripts.lib.launch --gpus {{resources.gpu}} {module}"
+    return f"python -m scripts.lib.launch --gpus {{resources.processes}} {module}"

@@ -71,12 +71,14 @@ def explain_one(detail: ErrorDetails) -> str:
     message = detail["msg"].removeprefix("Value error, ")
     message = message[:1].lower() + message[1:]
     if kind == "value_error":  # our own checks name what is wrong; the value may be a whole block
-        return f"{key}: {message}"
+        return f"{key}: {message}" if detail["loc"] else message
     return f"{key}: {message}, not {value!r}{_text_hint(kind, value)}"
 
 
 def _text_hint(kind: str, value: object) -> str:
-    """Why a number arrived as text: YAML 1.1 reads 1e-4 so, and Snakemake's --config all values inside of braces."""
+    """Numbers and texts that were mixed up: YAML 1.1 reads 1e-4 as text, Snakemake's --config all inside of braces."""
+    if kind == "string_type" and isinstance(value, int | float) and not isinstance(value, bool):
+        return f' (that is a number: put it in quotes, "{value}")'
     if kind not in ("float_type", "int_type") or not isinstance(value, str):
         return ""
     try:

@@ -34,7 +34,7 @@ def check_files(orderbook: OrderbookConfig) -> None:
         feed = orderbook.books[book]
         for part in feed.parts if feed.raw else []:
             path = raw_path(orderbook, book, part)
-            if not os.path.exists(path):
+            if not os.path.isfile(path):
                 raise InputError(f"config: orderbook.books.{book}.raw: no such file: {path} (part {part})")
 
 

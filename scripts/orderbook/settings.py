@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -25,7 +26,7 @@ class SimulateOptions(Settings):
     """Mean number of order-book events between two depth messages."""
     start_price: float = Field(60_000.0, gt=0, le=1e9)
     """Mid price at the start, quote currency."""
-    tick: float = Field(0.1, gt=0, le=1e6)
+    tick: float = Field(0.1, ge=1e-8, le=1e6)
     """Smallest price step, quote currency."""
     lot: float = Field(0.001, gt=0, le=1e6)
     """Smallest size step, base currency."""
@@ -80,7 +81,7 @@ class Feed(Settings):
 
     venue: Venue
     """Venue whose format and sequence rules hold."""
-    symbol: str | None = None
+    symbol: Annotated[str, Field(min_length=1)] | None = None
     """The instrument to take from a capture of several; null: the only one."""
     raw: str | None = None
     """Path of the raw files, with `{part}` where the part's name goes; null: simulate_book makes them."""
@@ -88,14 +89,23 @@ class Feed(Settings):
     """Names of the parts, in time order: raw files, or days (YYYYMMDD) of a simulated feed."""
 
     @model_validator(mode="after")
-    def _simulated_feeds_are_usdm(self) -> Feed:
-        if self.raw is None and self.venue != "binance-usdm":
-            raise ValueError("only binance-usdm feeds can be simulated; give 'raw'")
+    def _raw_and_parts_agree(self) -> Feed:
+        if self.raw is None:
+            self._check_simulated()
         if len(set(self.parts)) < len(self.parts):
             raise ValueError("parts: a part is named twice")
         if self.raw is not None and len(self.parts) > 1 and "{part}" not in self.raw:
             raise ValueError("raw: several parts need a '{part}' in the path")
         return self
+
+    def _check_simulated(self) -> None:
+        if self.venue != "binance-usdm":
+            raise ValueError("only binance-usdm feeds can be simulated; give 'raw'")
+        if not self.symbol:
+            raise ValueError("symbol: a simulated feed needs one")
+        for part in self.parts:
+            if not re.fullmatch(r"\d{8}", part):
+                raise ValueError(f"parts: those of a simulated feed are days, YYYYMMDD, not '{part}'")
 
 
 class OrderbookConfig(Settings):
@@ -114,6 +124,8 @@ class OrderbookConfig(Settings):
 
     @model_validator(mode="after")
     def _feeds_are_defined(self) -> OrderbookConfig:
+        if len(set(self.feeds)) < len(self.feeds):
+            raise ValueError("feeds: a feed is named twice")
         for name in self.feeds:
             if name not in self.books:
                 raise ValueError(f"feeds: '{name}' is not defined in books ({', '.join(self.books) or 'none is'})")

@@ -31,9 +31,9 @@ class Launch(Settings):
     """GPUs on one node; 0 runs on CPU."""
     cpus: int = Field(ge=1, le=1_024)
     """CPU threads."""
-    mem: str = Field(pattern=r"^[0-9]+(MB|GB|TB)$")
+    mem: str = Field(pattern=r"^[1-9][0-9]{0,5}(MB|GB|TB)$")
     """Memory, such as 64GB."""
-    runtime: str = Field(pattern=r"^[0-9]+(m|h|d)$")
+    runtime: str = Field(pattern=r"^[1-9][0-9]{0,3}(m|h|d)$")
     """Time limit, such as 30m, 12h or 2d."""
 
 

@@ -72,6 +72,12 @@ class HeadRun:
     def signal(self, number: int) -> None:
         os.killpg(self.process.pid, number)
 
+    def end(self) -> None:
+        """Kill it if it is still there."""
+        if self.process.poll() is None:
+            self.signal(signal.SIGKILL)
+            self.process.wait()
+
 
 def misbehave(directory: Path, *arguments: str) -> HeadRun:
     """Run the test workflow with the real profile."""
@@ -80,15 +86,16 @@ def misbehave(directory: Path, *arguments: str) -> HeadRun:
 
 
 @pytest.fixture(scope="session")
-def over_time(slurm: None, tmp_path_factory: pytest.TempPathFactory) -> HeadRun:
+def over_time(slurm: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HeadRun]:
     """A run whose job outlasts its time limit, Slurm's shortest; it takes minutes, beside the other tests.
 
     On a partition of its own, where no other test kills a node.
     """
     directory = tmp_path_factory.mktemp("over_time")
-    return misbehave(
-        directory, "--retries", "0", "--config", "seconds=600", "minutes=1", "partition=a100", "--", "sleep"
-    )
+    config = ("--config", "seconds=600", "minutes=1", "partition=a100")
+    run = misbehave(directory, "--retries", "0", *config, "--", "sleep")
+    yield run
+    run.end()
 
 
 Start = Callable[..., HeadRun]
@@ -105,8 +112,7 @@ def start(over_time: HeadRun, tmp_path: Path) -> Iterator[Start]:
 
     yield start_run
     for run in runs:
-        if run.process.poll() is None:
-            run.signal(signal.SIGKILL)
+        run.end()
     if jobs := queue(tmp_path):
         subprocess.run(["scancel", *jobs], check=False)
         wait_for(lambda: not queue(tmp_path), "the queue to empty")

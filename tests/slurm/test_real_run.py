@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import ROOT
 from tests.slurm.conftest import HeadRun, accounting
 
 CONFIG = ("config/demo.yaml", "tests/slurm/config.yaml")
@@ -29,7 +30,7 @@ def megabytes(requested: str) -> int:
 def test_gpu_jobs_get_their_model_number_partition_time_and_memory(finished: Path) -> None:
     fields = "Partition,NodeList,State,TimelimitRaw,ReqMem,NNodes,AllocTRES"
     (pair,) = accounting(fields, "rule_check_gpus_pair")
-    (node,) = accounting(fields, "rule_check_gpus_node")
+    node, *_ = accounting(fields, "rule_check_gpus_node")
     assert [*pair[:4], megabytes(pair[4]), pair[5]] == ["a100", "a1", "COMPLETED", "15", 64_000, "1"]
     assert [*node[:4], megabytes(node[4]), node[5]] == ["h100", node[1], "COMPLETED", "15", 256_000, "1"]
     assert {"gres/gpu:a100=2", "cpu=16"} <= set(pair[6].split(","))
@@ -71,3 +72,22 @@ def test_the_books_were_rebuilt(finished: Path) -> None:
     quality = json.loads((finished / "results/orderbook/simulated/quality/20240101.json").read_text())
     assert quality["gaps"] == 0
     assert quality["best_quote_check"]["equal"] == quality["best_quote_check"]["compared"] > 0
+
+
+def test_a_site_that_demands_gres_gets_as_many_processes(slurm: None, tmp_path: Path) -> None:
+    """The variant that the profile's comment tells."""
+    profile = tmp_path / "gres"
+    profile.mkdir()
+    text = (ROOT / "profiles" / "slurm" / "config.yaml").read_text()
+    ours = "check_gpus_node: {slurm_partition: h100, gpu_model: h100, nodes: 1}"
+    assert ours in text
+    gres = 'check_gpus_node: {slurm_partition: h100, gpu: 0, gres: "gpu:h100:8"}'
+    (profile / "config.yaml").write_text(text.replace(ours, gres))
+    directory = tmp_path / "run"
+    directory.mkdir()
+    run = HeadRun(directory, "--profile", str(profile), "--configfile", *CONFIG, "--", "results/preflight/node.json")
+    assert run.wait(200) == 0, run.text()
+    assert json.loads((directory / "results/preflight/node.json").read_text())["processes"] == 8
+    rows = accounting("WorkDir,AllocTRES", "rule_check_gpus_node")
+    (mine,) = [tres for folder, tres in rows if folder == str(directory)]
+    assert "gres/gpu:h100=8" in mine.split(",")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import copy
 import subprocess
 import sys
@@ -135,6 +136,7 @@ def test_files_of_inactive_feeds_need_not_be_there() -> None:
         ({"site": {"memory_gb": "8"}}, "config: site.memory_gb: input should be a valid integer, not '8'"),
         ({"preflight": {"launch": {"pair": {"mem": "64G"}}}}, "config: preflight.launch.pair.mem: string should match"),
         ({"sites": {}}, "config: sites: unknown key"),
+        ({"orderbook": {"feeds": ["simulated", "simulated"]}}, "config: orderbook: feeds: a feed is named twice"),
     ],
 )
 def test_bad_key_is_one_line(changes: dict[str, Any], expected: str) -> None:
@@ -145,7 +147,11 @@ def test_bad_key_is_one_line(changes: dict[str, Any], expected: str) -> None:
     ("feed", "expected"),
     [
         ({"venue": "binance-spot"}, "only binance-usdm feeds can be simulated; give 'raw'"),
-        ({"parts": ["a", "a"]}, "parts: a part is named twice"),
+        ({"symbol": "X", "parts": ["20240101", "20240101"]}, "parts: a part is named twice"),
+        ({"symbol": "X", "parts": ["monday"]}, "days, YYYYMMDD, not 'monday'"),
+        ({"parts": ["20240101"]}, "symbol: a simulated feed needs one"),
+        ({"symbol": ""}, "symbol: string should have at least 1 character"),
+        ({"parts": [20240101]}, 'put it in quotes, "20240101"'),
         ({"raw": "x.gz"}, "raw: several parts need a '{part}' in the path"),
         ({"parts": []}, "list should have at least 1 item"),
         ({"parts": ["../a"]}, "string should match pattern"),
@@ -157,7 +163,10 @@ def test_feeds_that_cannot_work_are_refused(feed: dict[str, Any], expected: str)
     assert expected in text
 
 
-def test_snakefile_stops_with_one_line_and_code_2(capsys: pytest.CaptureFixture[str]) -> None:
+def test_snakefile_stops_with_one_line_and_code_2(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", os.environ["PATH"])  # so that it is restored: the stand-in for conda is appended
     with pytest.raises(SystemExit) as stop:
         load_or_exit({"orderbook": 3})
     assert stop.value.code == 2

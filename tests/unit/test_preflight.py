@@ -42,7 +42,7 @@ if __name__ == "__main__":
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The interpreter of envs/train.yaml: the tests' own environment holds no PyTorch."""
     prefix = tmp_path_factory.mktemp("envs") / "train"
-    conda = [sys.executable, str(ROOT / "envs" / "bin" / "conda"), "env", "create"]
+    conda = [sys.executable, str(ROOT / "envs" / "bin" / "conda.py"), "env", "create"]
     subprocess.run([*conda, "--file", str(ROOT / "envs" / "train.yaml"), "--prefix", str(prefix)], check=True)
     return prefix / "bin" / "python"
 

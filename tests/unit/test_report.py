@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from scripts.commands import report as module
-from scripts.commands.report import build, up_to_date
+from scripts.commands.report import build, config_files, up_to_date
+from scripts.lib.errors import InputError
 
 MADE = 1_000_000_000
 WRITES = """
@@ -77,11 +78,12 @@ def test_the_other_kind_of_report_and_dead_links_do_not_matter(run: Path) -> Non
 
 def test_report_is_built_with_the_options_of_the_run(run: Path) -> None:
     snakemake(run, WRITES)
-    assert build(Path("out/report.zip"), ["--profile", "local"]) == 0
+    assert build(Path("out/report.zip"), ["a.yaml", "b.yaml"], ["orderbook"]) == 0
     assert [path.name for path in (run / "out").iterdir()] == ["report.zip"]
     assert Path("out/report.zip").read_text() == "whole\n"
     options = Path("options").read_text().split()
-    assert options[:2] == ["--profile", "local"]
+    configs = options.index("--configfile")
+    assert options[configs : configs + 5] == ["--configfile", "a.yaml", "b.yaml", "--", "orderbook"]
     assert options[options.index("--directory") + 1] == str(run)
     assert options[options.index("--report") + 1].endswith(".zip"), "Snakemake chooses the format by the suffix"
 
@@ -90,7 +92,31 @@ def test_failure_keeps_the_old_report_and_shows_why(run: Path, capsys: pytest.Ca
     snakemake(run, f"{WRITES}\necho 'no such rule' >&2\nexit 3")
     old = run / "results/report.html"
     old.write_text("old")
-    assert build(Path("results/report.html"), []) == 3
+    assert build(Path("results/report.html"), [], []) == 3
     assert old.read_text() == "old"
     assert sorted(path.name for path in old.parent.iterdir()) == ["a", "report.html"]
     assert "no such rule" in capsys.readouterr().err
+
+
+HEAD = "  Snakefile: {run}/workflow/Snakefile\n  Config file(s): ['{files}']\n1 of 1 steps (100%) done\n"
+
+
+def write_log(run: Path, *files: str) -> None:
+    log = run / ".snakemake/log/1.snakemake.log"
+    log.parent.mkdir(parents=True)
+    log.write_text(HEAD.format(run=run, files="', '".join([*files, f"{run}/workflow/config/config.yaml"])))
+
+
+def test_the_last_run_s_config_files_are_used_in_its_order(run: Path) -> None:
+    for name in ("demo.yaml", "mine.yaml"):
+        (run / name).touch()
+    write_log(run, "demo.yaml", "mine.yaml")
+    assert config_files(run) == [str(run / "demo.yaml"), str(run / "mine.yaml")]
+
+
+def test_a_directory_without_a_run_and_a_missing_config_are_named(run: Path) -> None:
+    with pytest.raises(InputError, match="no finished run"):
+        config_files(run)
+    write_log(run, "gone.yaml")
+    with pytest.raises(InputError, match=r"gone\.yaml"):
+        config_files(run)

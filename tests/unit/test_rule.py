@@ -125,4 +125,4 @@ def test_unreadable_memory_is_an_error_when_the_rule_is_read(memory: str) -> Non
 
 def test_command_is_the_same_text_for_any_number_of_gpus() -> None:
     text = launch("scripts.line.train")
-    assert text == "python -m scripts.lib.launch --gpus {resources.gpu} scripts.line.train"
+    assert text == "python -m scripts.lib.launch --gpus {resources.processes} scripts.line.train"

@@ -94,7 +94,7 @@ def message(model: type[Settings], values: object) -> str:
         ("symbol: 5", "config: symbol: input should be a valid string, not 5"),
         ("steps: [1,\n  2]", "config: steps: input should be a valid integer, not [1, 2]"),
         ('steps: "a\\nb"', "config: steps: input should be a valid integer, not 'a\\nb'"),
-        ("{mode: slow, steps: 6}", "config: settings: mode: slow needs at most 5 steps"),
+        ("{mode: slow, steps: 6}", "config: mode: slow needs at most 5 steps"),
         ("[1]", "config: settings: input should be a valid dictionary or instance of Toy, not [1]"),
         ("", "config: settings: input should be a valid dictionary or instance of Toy, not None"),
     ],

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from scripts.commands.unlock import at_work
 from tests.conftest import ROOT, clean_environment
 
 
@@ -110,3 +111,39 @@ def test_directory_with_spaces_is_found(machine: Machine) -> None:
     machine.run = machine.run.rename(machine.run.with_name("my run"))
     machine.squeue(f"17 {machine.run}")
     assert machine.unlock().returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "working"),
+    [
+        (["/x/bin/python", "/y/.venv/bin/snakemake", "--profile", "local"], True),
+        (["/x/bin/python", "-m", "snakemake", "--snakefile", "S"], True),
+        (["python", "-m", "scripts.orderbook.parse_book", "--raw", "a"], True),
+        (["python", "-m", "scripts.commands.unlock"], False),
+        (["vim", "snakemake.txt"], False),
+        (["bash", "-c", "make unlock"], False),
+        ([], False),
+    ],
+)
+def test_who_is_at_work_is_told_by_the_command_line(words: list[str], working: bool) -> None:
+    assert at_work(words) is working
+
+
+def test_a_living_run_on_this_machine_keeps_the_lock(machine: Machine) -> None:
+    machine.program(machine.run / "snakemake", "echo ready; read -r _")
+    head = subprocess.Popen(
+        ["sh", str(machine.run / "snakemake")],
+        cwd=machine.run,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert head.stdout
+    assert head.stdout.readline() == "ready\n"
+    done = machine.unlock()
+    assert done.returncode == 1
+    assert f"process {head.pid} is still at work" in done.stderr
+    assert not machine.unlocked()
+    head.communicate("\n")
+    assert machine.unlock().returncode == 4
+    assert machine.unlocked()

@@ -83,6 +83,46 @@ def test_the_demo_runs_on_a_real_capture_by_one_change_of_the_config(
     assert b"btcusdt" in (clone / "results" / "report.html").read_bytes()
 
 
+def test_the_last_run_s_report_is_built_whatever_its_config(clone: Path) -> None:
+    """After a run on a feed of one's own, not the demo's."""
+    (clone / "other.yaml").write_text(
+        "orderbook: {feeds: [other], simulate: {messages: 50}, books: {other: "
+        "{venue: binance-usdm, symbol: XYZ, parts: ['20230101']}}}"
+    )
+    assert make(clone, "demo", "CONFIG=other.yaml", f"DIRECTORY={clone.parent}/elsewhere").returncode == 0
+    done = make(clone, "report", "FORMAT=zip", f"DIRECTORY={clone.parent}/elsewhere")
+    assert done.returncode == 0, done.stderr
+    assert (clone.parent / "elsewhere" / "results" / "report.zip").is_file()
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [(None, "bad.yaml: No such file"), (b"\xff\xfe", "bad.yaml"), (b"- a\n", "bad.yaml"), (b"a: [\n", "bad.yaml")],
+)
+def test_a_config_that_is_no_yaml_mapping_is_one_line(clone: Path, content: bytes | None, named: str) -> None:
+    (clone / "bad.yaml").unlink(missing_ok=True)
+    if content is not None:
+        (clone / "bad.yaml").write_bytes(content)
+    done = make(clone, "demo", "CONFIG=bad.yaml")
+    said = [line for line in done.stderr.splitlines() if not line.startswith("make: ")]
+    assert done.returncode == 2
+    assert len(said) == 1
+    assert named in said[0]
+
+
+def test_a_program_runs_by_hand_as_the_readme_tells(demo: subprocess.CompletedProcess[str], clone: Path) -> None:
+    readme = (clone / "README.md").read_text()
+    command = re.search(r"^    (\.envs/data/bin/python .*--help)$", readme, re.MULTILINE)
+    assert "    make env-data\n" in readme
+    assert command is not None
+    assert make(clone, "env-data").returncode == 0
+    done = subprocess.run(
+        ["bash", "-c", command[1]], cwd=clone, env=clean_environment(), capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "max_bad_lines" in done.stdout
+
+
 def test_help_lists_every_target() -> None:
     from tests.conftest import ROOT
 

@@ -37,9 +37,10 @@ def test_programs_are_found_from_any_directory_and_threads_are_the_rule_s(clone:
     assert threads == "2"
 
 
-def test_the_path_of_the_clone_is_quoted_in_every_command(clone: Path, tmp_path: Path) -> None:
-    spaced = tmp_path / "my clone's folder"
+def test_a_clone_whose_path_snakemake_would_not_quote_is_refused(clone: Path, tmp_path: Path) -> None:
+    """Its `source .../envs/bin/activate` would fail, and jobs run in whatever Python comes first."""
+    spaced = tmp_path / "my clone"
     clone.rename(spaced)
-    code, output = run_rule(spaced, "python -c 'import scripts.lib.job' && touch {output}")
-    assert code == 0
-    assert output.exists()
+    done = snakemake("--profile", "local", "-n", cwd=spaced)
+    assert done.returncode == 2
+    assert "my clone: the workflow's path must hold no blanks" in done.stderr
