@@ -47,7 +47,7 @@ class FeaturesWriter:
 
     def __init__(self, path: Path, names: list[str]) -> None:
         self._schema = schema(names)
-        self._writer = pq.ParquetWriter(path, self._schema, compression="zstd")
+        self._writer = pq.ParquetWriter(path, self._schema, compression="zstd", write_page_checksum=True)
 
     def __enter__(self) -> FeaturesWriter:
         return self

@@ -39,7 +39,7 @@ class StatesReader:
     def __init__(self, path: Path) -> None:
         self._path = path
         with self._named():
-            self._file = pq.ParquetFile(path)
+            self._file = pq.ParquetFile(path, page_checksum_verification=True)
             self.depth = _depth(self._file.schema_arrow)
         self.states: int = self._file.metadata.num_rows
 
