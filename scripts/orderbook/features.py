@@ -61,11 +61,15 @@ class FeatureStream:
         squares = columns["log_return"] ** 2
         rows = iter(list(columns.values())[len(POINT) :])
         for square in self._squares:
-            np.sqrt(square.add(squares, starts), out=next(rows))
+            row = next(rows)
+            square.add(squares, starts, row)
+            np.sqrt(row, out=row)
         for window in self._rolling:
             for name, rolling in window.items():
-                total = rolling.add(columns[ROLLING[name]], starts)
-                next(rows)[:] = total / rolling.window if name.endswith("_mean") else total
+                row = next(rows)
+                rolling.add(columns[ROLLING[name]], starts, row)
+                if name.endswith("_mean"):
+                    row /= rolling.window
 
 
 class RollingSum:
@@ -77,8 +81,6 @@ class RollingSum:
         self._place = np.zeros(1, dtype=np.int64)
         self._head = np.zeros(1)
 
-    def add(self, values: np.ndarray, starts: np.ndarray) -> np.ndarray:
-        """Sums that end with each of the next values; `starts` are the rows at which a segment begins."""
-        out = np.empty(len(values))
+    def add(self, values: np.ndarray, starts: np.ndarray, out: np.ndarray) -> None:
+        """Put the sums that end with each of the next values into `out`; a segment begins at each of `starts`."""
         rolling_sums(values, starts, self._block, self._place, self._head, out)
-        return out

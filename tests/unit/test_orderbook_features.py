@@ -312,7 +312,7 @@ def test_rolling_sums_do_not_drift_over_a_million_states() -> None:
     rolling, sums = RollingSum(window), np.empty(rows)
     for i in range(0, rows, 8_192):
         starts = np.array([0] if i == 0 else [], dtype=np.int64)
-        sums[i : i + 8_192] = rolling.add(values[i : i + 8_192], starts)
+        rolling.add(values[i : i + 8_192], starts, sums[i : i + 8_192])
     assert np.isnan(sums[: window - 1]).all()
     naive = values.cumsum()
     checked = [*range(window - 1, rows, 4_999), rows - 1]
