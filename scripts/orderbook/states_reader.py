@@ -53,12 +53,16 @@ class StatesReader:
         """The states in the file's order."""
         levels = level_columns(self.depth)
         with self._named():
-            for table in self._file.iter_batches(STATES_PER_BATCH, columns=[*KEYS, *levels]):
-                if not table.num_rows:
-                    continue
+            for table in self._tables([*KEYS, *levels]):
                 event_time, local_time, segment = (table[name].to_numpy() for name in KEYS)
                 matrix = table.select(levels).to_tensor(null_to_nan=True, row_major=False).to_numpy()
                 yield Batch(event_time, local_time, segment, matrix.T)
+
+    def _tables(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
+        """Row group by row group: a walk over all of them at once keeps what it has read."""
+        for group in range(self._file.num_row_groups):
+            if self._file.metadata.row_group(group).num_rows:
+                yield from self._file.iter_batches(STATES_PER_BATCH, row_groups=[group], columns=columns)
 
     @contextmanager
     def _named(self) -> Iterator[None]:

@@ -4,8 +4,8 @@
 
 All compute the same 24 features of the same full books in one segment, keep them in memory, and are compared. Each
 reads the states in the layout it works on: batches as the reader hands them over, a polars and a pandas frame; a second
-line starts from Arrow columns and holds their conversion to batches. The rivals' formulas are the tests' oracles, spared
-the work that missing levels need. --files also measures Parquet to Parquet.
+line starts from Arrow columns and holds their conversion to batches. The rivals' formulas are the tests' oracles,
+spared the work that missing levels need. --files also measures Parquet to Parquet.
 """
 
 from __future__ import annotations

@@ -418,6 +418,21 @@ def test_a_part_is_read_in_batches_whatever_its_row_groups(tmp_path: Path) -> No
     assert_equal(extract(tmp_path / "a.parquet"), features_of(columns), SETTINGS)
 
 
+def test_memory_does_not_grow_with_the_number_of_row_groups(tmp_path: Path) -> None:
+    """What pyarrow holds while a file is read stays below the size of a few row groups."""
+    rows, group = 40_000, 1_000
+    random = np.random.default_rng(14)
+    columns = {name: np.zeros(rows, dtype=np.int64) for name in schema(24).names[:5]}
+    levels = {name: random.random(rows) for name in level_columns(24)}
+    table = pa.table({**columns, **levels}, schema=schema(24))
+    pq.write_table(table, tmp_path / "a.parquet", row_group_size=group)
+    before, bytes_a_group = pa.total_allocated_bytes(), group * 96 * 8
+    with StatesReader(tmp_path / "a.parquet") as reader:
+        held = [pa.total_allocated_bytes() - before for _ in reader.batches()]
+    assert len(held) == rows // group
+    assert max(held) < 6 * bytes_a_group
+
+
 def cut(path: Path) -> None:
     path.write_bytes(write(path, random_states(500, 2, 0)).read_bytes()[:-40])
 
