@@ -22,7 +22,7 @@ MODULE := cd "$(DIRECTORY)" && PYTHONPATH="$(CURDIR)" "$(CURDIR)/.venv/bin/pytho
 BUILD := $(PYTHON) envs/bin/conda.py env create
 
 # make env-data, env-train: a rule's environment as .envs/NAME, for running its programs by hand
-.PHONY: help env test-env demo report crate watch unlock test check bench schema
+.PHONY: help env test-env bench-env demo report crate watch unlock test check bench schema
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -36,6 +36,9 @@ test-env: env
 
 env-%:
 	@$(BUILD) --file envs/$*.yaml --prefix .envs/$*
+
+bench-env: env
+	@$(BUILD) --file envs/data.yaml --file envs/bench.yaml --prefix .venv-bench
 
 demo: env ## run everything at demo size on this machine and build results/report.html
 	@mkdir -p "$(DIRECTORY)"
@@ -66,9 +69,10 @@ check: test-env ## style, types, and Snakemake's linter
 	$(SNAKEMAKE) --profile local --lint
 	.venv-test/bin/mypy
 
-bench: test-env ## performance figures, each against a rival or a limit measured in the same run
+bench: test-env bench-env ## performance figures, each against a rival or a limit measured in the same run
 	.venv-test/bin/python -m tests.bench.parsing
 	.venv-test/bin/python -m tests.bench.set_up
+	POLARS_MAX_THREADS=2 .venv-bench/bin/python -m tests.bench.features
 
 schema: env ## write config/schema.json from the typed settings
 	.venv/bin/python -m scripts.config --schema config/schema.json

@@ -20,6 +20,7 @@ rule orderbook:
     input:
         parts_of(CONFIG.orderbook, "results/orderbook/{book}/plots/{part}.svg"),
         rules.summarise_books.output if CONFIG.orderbook.feeds else [],
+        books_of(CONFIG.orderbook, rules.explore_features.output.statistics),
 
 
 rule preflight:

@@ -45,3 +45,19 @@ def parts_of(orderbook: OrderbookConfig, pattern: str) -> list[str]:
         for book in orderbook.feeds
         for part in orderbook.books[book].parts
     ]
+
+
+def parts_of_book(orderbook: OrderbookConfig, pattern: str) -> Callable[[Any], list[str]]:
+    """Input function: `pattern` with `{book}` and `{part}` filled in, for every part of the job's feed."""
+
+    def paths(wildcards: Any) -> list[str]:
+        feed = orderbook.books.get(wildcards.book)
+        parts = feed.parts if feed else []
+        return [pattern.replace("{book}", wildcards.book).replace("{part}", part) for part in parts]
+
+    return paths
+
+
+def books_of(orderbook: OrderbookConfig, pattern: str) -> list[str]:
+    """`pattern` with `{book}` filled in, for every active feed."""
+    return [pattern.replace("{book}", book) for book in orderbook.feeds]

@@ -8,14 +8,14 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tests.conftest import clean_environment
-
 Command = tuple[Sequence[str], Path]
 """A command line and the directory to run it in."""
 
 
 def seconds(command: Command) -> float:
     """Wall time of one run, seconds; a failing command is an error, not a figure."""
+    from tests.conftest import clean_environment  # the rivals' environment, which times no process, has no pytest
+
     arguments, directory = command
     start = time.perf_counter()
     done = subprocess.run(arguments, cwd=directory, env=clean_environment(), capture_output=True, text=True)

@@ -79,7 +79,7 @@ def test_two_gpus_are_a100_and_eight_are_h100(jobs: dict[str, dict[str, str]]) -
 def test_cpu_jobs_ask_for_no_gpu_and_go_to_the_default_partition(jobs: dict[str, dict[str, str]]) -> None:
     default = read("slurm")["default-resources"]["slurm_partition"]
     cpu = {rule: job for rule, job in jobs.items() if rule not in gpu_jobs(jobs)}
-    assert {"simulate_book", "parse_book", "plot_book", "summarise_books"} <= cpu.keys()
+    assert {"simulate_book", "parse_book", "plot_book", "summarise_books", "extract_features"} <= cpu.keys()
     assert all(job["slurm_partition"] == default and "gpu_model" not in job for job in cpu.values())
 
 

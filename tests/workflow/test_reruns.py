@@ -18,12 +18,16 @@ PROGRAMS = {
     "parse_book": "scripts.orderbook.parse_book",
     "plot_book": "scripts.orderbook.plot_book",
     "summarise_books": "scripts.orderbook.summarise_books",
+    "extract_features": "scripts.orderbook.extract_features",
+    "explore_features": "scripts.orderbook.explore_features",
 }
 FOLLOWERS = {
-    "simulate_book": {"parse_book", "plot_book", "summarise_books"},
-    "parse_book": {"plot_book", "summarise_books"},
+    "simulate_book": {"parse_book", "plot_book", "summarise_books", "extract_features", "explore_features"},
+    "parse_book": {"plot_book", "summarise_books", "extract_features", "explore_features"},
     "plot_book": set[str](),
     "summarise_books": set[str](),
+    "extract_features": {"explore_features"},
+    "explore_features": set[str](),
 }
 
 
@@ -93,6 +97,8 @@ def imported_files(program: str) -> set[str]:
         ("orderbook: {plot: {levels: 3}}", {"plot_book"}),
         ("orderbook: {parse: {depth: 5}}", {"parse_book"}),
         ("orderbook: {simulate: {seed: 7}}", {"simulate_book"}),
+        ("orderbook: {features: {rolling_windows: [10]}}", {"extract_features"}),
+        ("orderbook: {explore: {lags: [1, 2]}}", {"explore_features"}),
         ("preflight: {check: {repeats: 2}}", {"check_gpus_pair", "check_gpus_node"}),
     ],
 )
