@@ -161,10 +161,8 @@ def _is_due(head: Any, rules: Rules) -> bool:
 @kernel
 def _write_row(state: State, rows: Rows) -> None:
     row, head, sides = rows.filled[0], state.head[0], state.levels.sides
-    integers, levels = rows.integers[row], rows.levels[row]
+    integers = rows.integers[row]
     integers[0], integers[1], integers[2] = head.event_time, head.local_time, head.update_id
     integers[3], integers[4] = head.segment, min(sides[BID].known, sides[ASK].known)
-    depth = levels.size // 4
-    write_top(state.levels, BID, levels[:depth], levels[depth : 2 * depth])
-    write_top(state.levels, ASK, levels[2 * depth : 3 * depth], levels[3 * depth :])
+    write_top(state.levels, rows.levels[row])
     rows.filled[0] += 1

@@ -3,7 +3,8 @@
 After the diff that ends at update u, the best bid and ask with their sizes must equal the last best quote of an
 id <= u. Either stream may be late: a state is judged only when WINDOW more states, or WINDOW quotes of later ids, have
 come, or the stream ends. Memory is bounded whatever the stream's length: judged states are forgotten, and so are quotes
-that no state to come can need. A quote that comes later than that is counted as late and changes nothing.
+that no state to come can need. A quote that comes later than the judgement of a state of its id is counted as late;
+it still counts for the states that wait.
 """
 
 from __future__ import annotations
@@ -93,7 +94,7 @@ class BestQuoteCheck:
         quotes = _in_order(self._quotes.take())
         first = int(waiting.min()) if len(waiting) else self._judged
         keep = max(int(np.searchsorted(quotes["update_id"], first, side="right")) - 1, 0)
-        excess = len(quotes) - WINDOW
+        excess = len(quotes) - WINDOW * 3 // 2
         if keep < excess:  # the diffs have stopped, the quotes have not
             keep = excess
             self._forgotten = max(self._forgotten, int(quotes["update_id"][keep]))

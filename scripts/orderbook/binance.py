@@ -111,7 +111,7 @@ class Adapter:
         """Take the first symbol where none is chosen, and refuse captures in which two could be mixed up."""
         before = self.symbol, self._other, self._nameless
         self.symbol = self.symbol or found
-        self._other = found if found not in (None, self.symbol) else self._other
+        self._other = self._other or (found if found != self.symbol else None)
         self._nameless = self._nameless or (found is None and is_snapshot)
         if self._other and (not self._chosen or self._nameless):
             remedy = "a snapshot does not tell whose it is: split the capture" if self._chosen else "set 'symbol'"

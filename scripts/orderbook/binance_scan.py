@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scripts.lib.kernels import Array, kernel
-from scripts.orderbook.records import EXACT, LARGEST, NO_TIME, PRICE_DECIMALS
+from scripts.orderbook.records import EXACT, LARGEST, LONGEST_STAMP, NO_TIME, PRICE_DECIMALS
 from scripts.orderbook.stream import ASK, BID, DIFF, NO_ID, Batch
 
 FAILED = -1
@@ -28,7 +28,7 @@ LAST_MS = LARGEST // MS
 POWERS = 10 ** np.arange(MOST_DIGITS + 1)
 
 NEWLINE, RETURN, BLANK, MARK, DOT, COLON, COMMA = (ord(mark) for mark in '\n\r ".:,')
-OPEN, CLOSE, OPEN_LIST, CLOSE_LIST, ESCAPE, ZERO, NINE, AT = (ord(mark) for mark in "{}[]\\09@")
+OPEN, CLOSE, OPEN_LIST, CLOSE_LIST, ZERO, NINE, AT = (ord(mark) for mark in "{}[]09@")
 LOWER_A, LOWER_Z, CASE = ord("a"), ord("z"), ord("a") - ord("A")
 HEAD = np.frombuffer(b'{"stream":"', np.uint8)
 DATA = np.frombuffer(b',"data":', np.uint8)
@@ -42,6 +42,7 @@ NO_FIELD = -1
 FIELD_OF = np.full(128, NO_FIELD)  # by the letter that is the field's key
 for _letter, _field in zip(b"EUubaBAes", (E, U, FINAL, BIDS, ASKS, BID_SIZE, ASK_SIZE, EVENT, SYMBOL), strict=True):
     FIELD_OF[_letter] = _field
+PLAIN = np.array([32 <= letter < 127 and chr(letter) not in '"\\' for letter in range(256)])  # itself in JSON texts
 PREVIOUS_KEY = np.frombuffer(b"pu", np.uint8)
 DEPTH_FIELDS = (1 << E) | (1 << U) | (1 << FINAL) | (1 << BIDS) | (1 << ASKS)
 QUOTE_FIELDS = (1 << FINAL) | (1 << BIDS) | (1 << ASKS) | (1 << BID_SIZE) | (1 << ASK_SIZE)
@@ -92,7 +93,9 @@ def _line(text: Array, at: int, use: Scanner, batch: Batch) -> int:
         if at == FAILED or not _starts(text, at, DATA):
             return FAILED
         at += DATA.size
-    at, kind, found, levels = _object(text, at, kind, use, batch)
+    at, kind, found, levels = _object(
+        text, at, kind, use.symbol, use.options, use.values, use.quote, batch.levels, batch.filled[0].levels
+    )
     if at == FAILED:
         return FAILED
     if wrapped:
@@ -117,7 +120,7 @@ def _stamp(text: Array, at: int) -> tuple[int, int]:
             return FAILED, 0
         value = value * 10 + (text[at] - ZERO)
         at += 1
-    if at == start:
+    if not 0 < at - start <= LONGEST_STAMP:
         return FAILED, 0
     if text[at] == COLON:
         at += 1
@@ -129,7 +132,7 @@ def _stream(text: Array, at: int, use: Scanner) -> tuple[int, int]:
     """The stream's name `symbol@kind…` and the mark after it: the kind of its messages."""
     start = at
     while text[at] != AT:
-        if not _plain(text[at]):
+        if not PLAIN[text[at]]:
             return FAILED, UNKNOWN
         at += 1
     own = _is_symbol(text, start, at, use.symbol)
@@ -165,59 +168,61 @@ def _is_symbol(text: Array, start: int, end: int, symbol: Array) -> bool:
 
 
 @kernel
-def _object(text: Array, at: int, kind: int, use: Scanner, batch: Batch) -> tuple[int, int, int, int]:
+def _object(
+    text: Array, at: int, kind: int, symbol: Array, options: Array, values: Array, quote: Array, levels: Array, end: int
+) -> tuple[int, int, int, int]:
     """A flat object.
 
     Returns:
         place after it, the kind of message (that of the stream, else as its event type tells), bits of the fields
         found with the right type, end of the levels read.
     """
-    wrapped, seen, found, levels = kind != UNKNOWN, 0, 0, batch.filled[0].levels
+    wrapped, seen, found = kind != UNKNOWN, 0, 0
     if text[at] != OPEN:
-        return FAILED, kind, found, levels
+        return FAILED, kind, found, end
     while True:
         at, field = _key(text, at + 1, wrapped)
         if at == FAILED:
-            return FAILED, kind, found, levels
+            return FAILED, kind, found, end
         if field != NO_FIELD:
             if seen & (1 << field):
-                return FAILED, kind, found, levels
+                return FAILED, kind, found, end
             seen |= 1 << field
         if field == EVENT and not wrapped:
             kind = _event(text, at)
         elif field == SYMBOL and not wrapped:
             if text[at] != MARK:
-                return FAILED, kind, found, levels
-            if _own(text, at, use):
+                return FAILED, kind, found, end
+            if _own(text, at, symbol):
                 found |= 1 << SYMBOL
-        at, good, levels = _value(text, at, kind, field, use, batch, levels)
+        at, good, end = _value(text, at, kind, field, values, quote, levels, end)
         if at == FAILED:
-            return FAILED, kind, found, levels
+            return FAILED, kind, found, end
         if good:
             found |= 1 << field
         if text[at] == CLOSE:
             break
         if text[at] != COMMA:
-            return FAILED, kind, found, levels
+            return FAILED, kind, found, end
     if not wrapped and not found & (1 << SYMBOL):
         # of another symbol: passed over, if it names one
-        kind = OTHER if use.options[1] and seen & (1 << SYMBOL) else UNKNOWN
-    if seen & (1 << PREVIOUS) and not use.options[0]:
+        kind = OTHER if options[1] and seen & (1 << SYMBOL) else UNKNOWN
+    if seen & (1 << PREVIOUS) and not options[0]:
         kind = OTHER if kind == OTHER else UNKNOWN
-    return (FAILED if kind == UNKNOWN else at + 1), kind, found, levels
+    return (FAILED if kind == UNKNOWN else at + 1), kind, found, end
 
 
 @kernel
 def _key(text: Array, at: int, wrapped: bool) -> tuple[int, int]:
     """A key with the colon after it; in a message without stream also those that would make it another message."""
-    if text[at] != MARK:
+    if text[at] != MARK or not PLAIN[text[at + 1]]:
         return FAILED, NO_FIELD
-    end = _text(text, at + 1)
+    if text[at + 2] == MARK:
+        return (at + 4, FIELD_OF[text[at + 1]]) if text[at + 3] == COLON else (FAILED, NO_FIELD)
+    end = _text(text, at + 2)
     if end == FAILED or text[end] != COLON:
         return FAILED, NO_FIELD
     length = end - at - 2
-    if length == 1:
-        return end + 1, FIELD_OF[text[at + 1]]
     if length == 2 and _starts(text, at + 1, PREVIOUS_KEY):
         return end + 1, PREVIOUS
     if not wrapped and length in (4, 6, 12):  # data, stream, lastUpdateId
@@ -240,40 +245,40 @@ def _event(text: Array, at: int) -> int:
 
 
 @kernel
-def _own(text: Array, at: int, use: Scanner) -> bool:
+def _own(text: Array, at: int, symbol: Array) -> bool:
     end = _text(text, at + 1)
-    return end != FAILED and _is_symbol(text, at + 1, end - 1, use.symbol)
+    return end != FAILED and _is_symbol(text, at + 1, end - 1, symbol)
 
 
 @kernel
 def _value(
-    text: Array, at: int, kind: int, field: int, use: Scanner, batch: Batch, levels: int
+    text: Array, at: int, kind: int, field: int, values: Array, quote: Array, levels: Array, end: int
 ) -> tuple[int, bool, int]:
     """A value; whether it is of the type that a field of interest must have; end of the levels read."""
     first = text[at]
     if first == MARK:
         if kind == QUOTE and BIDS <= field <= ASK_SIZE:
-            return _quote_value(text, at, field, use.quote), True, levels
+            return _quote_value(text, at, field, quote), True, end
         if kind == UNKNOWN and BIDS <= field <= ASK_SIZE:
-            return FAILED, False, levels
-        return _text(text, at + 1), False, levels
+            return FAILED, False, end
+        return _text(text, at + 1), False, end
     if ZERO <= first <= NINE:
         after, value = _integer(text, at)
         wanted = E <= field <= PREVIOUS
         if wanted:
-            use.values[field] = value
-        return after, wanted, levels
+            values[field] = value
+        return after, wanted, end
     if first == OPEN_LIST:
         if kind == UNKNOWN:
-            return FAILED, False, levels
-        after, end = _levels(text, at + 1, BID if field == BIDS else ASK, batch.levels, levels)
+            return FAILED, False, end
+        after, last = _levels(text, at + 1, BID if field == BIDS else ASK, levels, end)
         if kind == DEPTH and field in (BIDS, ASKS):
-            return after, True, end
-        return after, False, levels
+            return after, True, last
+        return after, False, end
     for word in (TRUE, FALSE, NULL):
         if _starts(text, at, word):
-            return at + word.size, False, levels
-    return FAILED, False, levels
+            return at + word.size, False, end
+    return FAILED, False, end
 
 
 @kernel
@@ -363,16 +368,10 @@ def _integer(text: Array, at: int) -> tuple[int, int]:
 def _text(text: Array, at: int) -> int:
     """The rest of a text without escapes, and the mark that ends it."""
     while text[at] != MARK:
-        if not _plain(text[at]):
+        if not PLAIN[text[at]]:
             return FAILED
         at += 1
     return at + 1
-
-
-@kernel
-def _plain(letter: int) -> bool:
-    """Whether a byte is printable ASCII that stands for itself in JSON."""
-    return BLANK <= letter < 127 and letter != ESCAPE and letter != MARK
 
 
 @kernel

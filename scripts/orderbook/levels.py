@@ -129,9 +129,7 @@ def set_level(levels: Levels, side: int, price: int, size: float, stamp: int) ->
     Args:
         stamp: number of the message, from which the older one of two levels is told.
     """
-    state = levels.sides[side]
-    slots = levels.table[side]
-    slot = slots[_find(slots, price)]
+    state, slot = levels.sides[side], levels.table[side, _find(levels.table, side, price)]
     lived = slot.price == price and slot.size > 0
     if size > 0:
         if slot.price != price:
@@ -146,8 +144,14 @@ def set_level(levels: Levels, side: int, price: int, size: float, stamp: int) ->
     state.live += change
     if key >= state.horizon:
         state.known += change
-    if key >= state.floor:
-        _set_near(levels, side, key, size)
+    if key < state.floor:
+        return
+    if size > 0:
+        _set_near(state, levels.near_key, levels.near_size, side, key, size)
+    else:
+        _remove_near(state, levels.near_key, levels.near_size, side, key)
+        if state.near < levels.shortest[0] and state.floor > LOWEST:
+            _refill(levels, side)
 
 
 @kernel
@@ -156,55 +160,63 @@ def _key(side: int, price: int) -> int:
 
 
 @kernel
-def _find(slots: Array, price: int) -> Any:
+def _find(table: Array, side: int, price: int) -> Any:
     """Index of a price's slot, or of the free one where it belongs."""
-    mask = np.uint64(slots.size - 1)
-    at: Any = np.int64(((np.uint64(price) * np.uint64(GOLDEN)) >> np.uint64(32)) & mask)
-    while slots[at].price != price and slots[at].price != EMPTY:
-        at = (at + 1) & (slots.size - 1)
+    last = table.shape[1] - 1
+    at: Any = np.int64((np.uint64(price) * np.uint64(GOLDEN)) >> np.uint64(32)) & last
+    while table[side, at].price != price and table[side, at].price != EMPTY:
+        at = (at + 1) & last
     return at
 
 
-@kernel
-def _set_near(levels: Levels, side: int, key: int, size: float) -> None:
-    """Set or remove a level of the window."""
-    state, keys, sizes = levels.sides[side], levels.near_key[side], levels.near_size[side]
-    at = _place(keys, state.near, key)
-    found = at > 0 and keys[at - 1] == key
-    if size > 0 and found:
-        sizes[at - 1] = size
-    elif size > 0:
-        if state.near == keys.size:
-            _shed(state, keys, sizes)
-            if key < state.floor:
-                return
-            at = _place(keys, state.near, key)
-        for i in range(state.near, at, -1):
-            keys[i], sizes[i] = keys[i - 1], sizes[i - 1]
-        keys[at], sizes[at] = key, size
-        state.near += 1
-    elif found:
-        for i in range(at, state.near):
-            keys[i - 1], sizes[i - 1] = keys[i], sizes[i]
-        state.near -= 1
-        if state.near < levels.shortest[0] and state.floor > LOWEST:
-            _refill(levels, side)
+# the window: arrays of both sides and the side are handed on, since each view of an array costs more than its use
 
 
 @kernel
-def _place(keys: Array, count: int, key: int) -> int:
+def _set_near(state: Any, keys: Array, sizes: Array, side: int, key: int, size: float) -> None:
+    """Set a level of the window."""
+    at = _place(keys, side, state.near, key)
+    if at > 0 and keys[side, at - 1] == key:
+        sizes[side, at - 1] = size
+        return
+    if state.near == keys.shape[1]:
+        _shed(state, keys, sizes, side)
+        if key < state.floor:
+            return
+        at = _place(keys, side, state.near, key)
+    _insert(keys, sizes, side, at, state.near, key, size)
+    state.near += 1
+
+
+@kernel
+def _remove_near(state: Any, keys: Array, sizes: Array, side: int, key: int) -> None:
+    at = _place(keys, side, state.near, key)
+    for i in range(at, state.near):
+        keys[side, i - 1], sizes[side, i - 1] = keys[side, i], sizes[side, i]
+    state.near -= 1
+
+
+@kernel
+def _insert(keys: Array, sizes: Array, side: int, at: int, count: int, key: int, size: float) -> None:
+    for i in range(count, at, -1):
+        keys[side, i], sizes[side, i] = keys[side, i - 1], sizes[side, i - 1]
+    keys[side, at], sizes[side, at] = key, size
+
+
+@kernel
+def _place(keys: Array, side: int, count: int, key: int) -> int:
     """Number of keys that are not larger: a few steps from the best one, then bisection."""
     at = count
-    while at > 0 and keys[at - 1] > key:
+    while at > 0 and keys[side, at - 1] > key:
         at -= 1
         if count - at == LINEAR_STEPS:
             break
-    if at == 0 or keys[at - 1] <= key:
+    if at == 0 or keys[side, at - 1] <= key:
         return at
     low, high = 0, at
     while low < high:
         middle = (low + high) >> 1
-        if keys[middle] <= key:
+        if keys[side, middle] <= key:
             low = middle + 1
         else:
             high = middle
@@ -212,33 +224,36 @@ def _place(keys: Array, count: int, key: int) -> int:
 
 
 @kernel
-def _shed(state: Any, keys: Array, sizes: Array) -> None:
+def _shed(state: Any, keys: Array, sizes: Array, side: int) -> None:
     """Drop the worse half of a full window: room for many insertions, which one by one would each move all levels."""
-    kept = keys.size // 2
+    kept = keys.shape[1] // 2
     dropped = state.near - kept
     for i in range(kept):
-        keys[i], sizes[i] = keys[dropped + i], sizes[dropped + i]
-    state.near, state.floor = kept, keys[0]
+        keys[side, i], sizes[side, i] = keys[side, dropped + i], sizes[side, dropped + i]
+    state.near, state.floor = kept, keys[side, 0]
 
 
 @kernel
 def _refill(levels: Levels, side: int) -> None:
     """Fill half of the window with the best levels of the table."""
-    state, slots = levels.sides[side], levels.table[side]
-    keys, sizes = levels.near_key[side], levels.near_size[side]
-    found = np.empty(state.live, np.int64)
-    count = 0
-    for i in range(slots.size):
-        if slots[i].price != EMPTY and slots[i].size > 0:
-            found[count] = _key(side, slots[i].price)
+    state, keys, sizes = levels.sides[side], levels.near_key, levels.near_size
+    count: Any = np.int64(0)  # of the type that it will have, or numba compiles for a constant first
+    most = keys.shape[1] // 2
+    for i in range(levels.table.shape[1]):
+        slot = levels.table[side, i]
+        if slot.price == EMPTY or slot.size == 0:
+            continue
+        key = _key(side, slot.price)
+        at = _place(keys, side, count, key)
+        if count < most:
+            _insert(keys, sizes, side, at, count, key, slot.size)
             count += 1
-    found.sort()
-    kept = min(count, keys.size // 2)
-    for i in range(kept):
-        keys[i] = found[count - kept + i]
-        sizes[i] = slots[_find(slots, _key(side, keys[i]))].size
-    state.near = kept
-    state.floor = keys[0] if kept < count else LOWEST
+        elif at > 0:  # better than the worst one, which makes room
+            for j in range(1, at):
+                keys[side, j - 1], sizes[side, j - 1] = keys[side, j], sizes[side, j]
+            keys[side, at - 1], sizes[side, at - 1] = key, slot.size
+    state.near = count
+    state.floor = keys[side, 0] if count < state.live else LOWEST
 
 
 @kernel
@@ -261,12 +276,10 @@ def drop_older(levels: Levels) -> int:
     while is_crossed(levels):
         bid = levels.near_key[BID, levels.sides[BID].near - 1]
         ask = -levels.near_key[ASK, levels.sides[ASK].near - 1]
-        bid_stamp = levels.table[BID, _find(levels.table[BID], bid)].stamp
-        ask_stamp = levels.table[ASK, _find(levels.table[ASK], ask)].stamp
-        if bid_stamp <= ask_stamp:
-            set_level(levels, BID, bid, 0.0, bid_stamp)
-        else:
-            set_level(levels, ASK, ask, 0.0, ask_stamp)
+        bid_stamp = levels.table[BID, _find(levels.table, BID, bid)].stamp
+        ask_stamp = levels.table[ASK, _find(levels.table, ASK, ask)].stamp
+        side, price = (BID, bid) if bid_stamp <= ask_stamp else (ASK, ask)
+        set_level(levels, side, price, 0.0, bid_stamp)
         dropped += 1
     return dropped
 
@@ -282,16 +295,18 @@ def quoted(price: int) -> Any:
 
 
 @kernel
-def write_top(levels: Levels, side: int, prices: Array, sizes: Array) -> None:
-    """Write prices and sizes of the best levels, best first; NaN where the book holds none."""
-    count = levels.sides[side].near
-    for i in range(prices.size):
-        at = count - 1 - i
-        if at >= 0:
-            prices[i] = quoted(_key(side, levels.near_key[side, at]))
-            sizes[i] = levels.near_size[side, at]
-        else:
-            prices[i], sizes[i] = np.nan, np.nan
+def write_top(levels: Levels, row: Array) -> None:
+    """Write the best levels into a row of bid prices, bid sizes, ask prices, ask sizes, NaN where there is none."""
+    depth = row.size // 4
+    for side in range(2):
+        count = levels.sides[side].near
+        for i in range(depth):
+            at, place = count - 1 - i, 2 * side * depth + i
+            if at >= 0:
+                row[place] = quoted(_key(side, levels.near_key[side, at]))
+                row[place + depth] = levels.near_size[side, at]
+            else:
+                row[place], row[place + depth] = np.nan, np.nan
 
 
 def ranked(levels: Levels, side: int) -> list[tuple[int, float]]:

@@ -16,9 +16,8 @@ import zstandard
 
 from scripts.lib.errors import InputError
 from scripts.lib.progress import Progress
-from scripts.orderbook.records import LARGEST, NO_TIME
+from scripts.orderbook.records import LARGEST, LONGEST_STAMP, NO_TIME
 
-LONGEST_STAMP = len(str(LARGEST))
 PIECE = 65_536  # bytes read at once; a packed piece may hold a thousand times as much
 STEP = 512  # bytes unpacked at once where a piece turned out to be damaged
 BLOCK = 1 << 20  # bytes of text scanned at once: with what is found there it fits into a core's cache

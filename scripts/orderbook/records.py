@@ -14,6 +14,7 @@ from decimal import Decimal
 PRICE_DECIMALS = 8
 PRICE_SCALE = 100_000_000  # 10 ** PRICE_DECIMALS
 LARGEST = 2**63 - 1  # of ids and times
+LONGEST_STAMP = len(str(LARGEST))  # digits
 EXACT = 2**53  # integers up to here are float64 without rounding
 SAFE = 2**51  # scaled prices under this are exact when computed in float64
 NO_TIME = -1  # local time of a line that bears none
