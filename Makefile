@@ -61,6 +61,7 @@ check: test-env ## style, types, and Snakemake's linter
 bench: test-env ## performance figures, each against a rival or a limit measured in the same run
 	.venv-test/bin/python -m tests.bench.parsing
 	.venv-test/bin/python -m tests.bench.set_up
+	.venv-test/bin/python -m tests.bench.order_book
 
 schema: env ## write config/schema.json from the typed settings
 	.venv/bin/python -m scripts.config --schema config/schema.json
