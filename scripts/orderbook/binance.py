@@ -1,58 +1,150 @@
-"""Binance captures (spot and USD-M): collector lines to the normalised stream.
+"""Binance captures (spot, USD-M and COIN-M): lines to batches of the normalised stream.
 
 A capture holds `{"stream": "btcusdt@depth@0ms", "data": {…}}` lines of the streams depth and bookTicker (others, such
-as the partial books of depth20, are passed over) and REST depth snapshots as lines of their own. Formats and the
-rules by which diffs continue a snapshot: Binance API documentation, "How to manage a local order book correctly",
-for spot and for USD-M futures.
+as the partial books of depth20, are passed over), or their data alone, and REST depth snapshots as lines of their own.
+Formats: Binance API documentation.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from scripts.lib.errors import InputError
-from scripts.orderbook.raw import BadLines
-from scripts.orderbook.records import LARGEST, Diff, Level, Quote, Snapshot, scaled
-from scripts.orderbook.settings import Venue
+import numpy as np
 
+from scripts.lib.errors import InputError
+from scripts.orderbook.binance_scan import scan, scanner
+from scripts.orderbook.raw import BadLines, Block, decode
+from scripts.orderbook.records import LARGEST, NO_TIME, Diff, Level, Quote, Snapshot, scaled
+from scripts.orderbook.settings import Venue
+from scripts.orderbook.stream import Batch, append, empty, size
+
+SHORTEST_MESSAGE, SHORTEST_LEVEL = 32, 9  # bytes: {"lastUpdateId":1,"bids":[],"asks":[]} and ["1","2"]
 MS = 1_000_000  # nanoseconds
 STREAMS = {"depthUpdate": "depth", "bookTicker": "bookTicker"}  # event type -> name of its stream
 
 
-def normalise(
-    lines: Iterable[tuple[Path, int, int, Any]], venue: Venue, symbol: str | None, bad: BadLines
-) -> Iterator[Snapshot | Diff | Quote]:
-    """Turn decoded lines into records of one symbol.
+class Adapter:
+    """Turns blocks of lines into batches of one symbol: nearly all by the scan, the others by a JSON parser."""
 
-    Raises:
-        InputError: the capture holds several symbols, and none is chosen or a snapshot may be of any of them; or it
-            holds more bad lines than allowed.
-    """
-    chosen, other, nameless = symbol.upper() if symbol else None, None, False
-    for path, number, local_time, message in lines:
+    def __init__(
+        self, venue: Venue, symbol: str | None, bad: BadLines, met: str | None = None, last_time: int = NO_TIME
+    ) -> None:
+        """Begin a stream, or go on with that of the part before.
+
+        Args:
+            venue: whose formats hold.
+            symbol: the instrument to take; None: the only one.
+            bad: where bad lines are counted.
+            met: the only symbol that the part before held.
+            last_time: local time of its last message, ns, for a snapshot that bears none.
+        """
+        self.symbol = symbol.upper() if symbol else met
+        self._venue, self._chosen, self._bad, self._last_time = venue, symbol is not None, bad, last_time
+        self._other: str | None = None  # another symbol that was met
+        self._nameless = False  # whether a snapshot did not tell whose it is
+        self._timeless: Snapshot | None = None  # the first snapshot, until a message tells the time
+        self._batch = empty(0, 0, 0)
+        self._prepare_scan()
+
+    def read(self, block: Block) -> Batch:
+        """The messages of a block, in arrays that the next call uses again.
+
+        Raises:
+            InputError: the capture holds several symbols, and none is chosen or a snapshot may be of any of them; or
+                it holds more bad lines than allowed.
+        """
+        text, batch = np.frombuffer(block.text, np.uint8), self._room(len(block.text))
+        at, number = 0, block.first
+        while at < len(text):
+            if self._timeless is None:
+                at, lines = scan(text, at, self._scanner, batch)
+                number += lines
+            if at < len(text):
+                end = block.text.index(b"\n", at) + 1
+                self._read_line(block.path, number, block.text[at:end])
+                at, number = end, number + 1
+        self._last_time = self._time_before()
+        return batch
+
+    def finish(self, path: Path) -> None:
+        """The end of the stream: a snapshot whose time nothing told is no good."""
+        if self._timeless:
+            self._bad.add(path, 1, "the snapshot bears no time, and no message follows that does")
+
+    def _prepare_scan(self) -> None:
+        # as long as it does not matter that there are others, they need not be looked at one by one
+        pass_others = self._chosen and self._other is not None and not self._nameless
+        self._scanner = scanner(self.symbol or "", self._venue != "binance-spot", pass_others)
+
+    def _room(self, length: int) -> Batch:
+        """An empty batch for a text of so many bytes."""
+        if self._timeless:
+            length += SHORTEST_LEVEL * (1 + len(self._timeless.bids) + len(self._timeless.asks)) + SHORTEST_MESSAGE
+        messages, levels = length // SHORTEST_MESSAGE + 1, length // SHORTEST_LEVEL + 1
+        if messages > len(self._batch.messages):
+            self._batch = empty(messages, levels, messages)
+        self._batch.filled[0] = 0
+        return self._batch
+
+    def _read_line(self, path: Path, number: int, line: bytes) -> None:
+        """Read a line that the scan did not take."""
+        decoded = decode(line)
+        if isinstance(decoded, str):
+            self._bad.add(path, number, decoded)
+            return
+        local_time, message = decoded
         try:
             found = _symbol(message)
-            record = _record(local_time, message, venue) if chosen is None or found in (None, chosen) else None
+            mine = self.symbol is None or found in (None, self.symbol)
+            record = _record(local_time, message, self._venue) if mine else None
         except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
-            bad.add(path, number, f"not a {venue} message ({type(error).__name__}: {error})")
-            continue
-        chosen = chosen or found
-        other = found if found not in (None, chosen) else other
-        nameless = nameless or (found is None and isinstance(record, Snapshot))
-        if other and (symbol is None or nameless):
-            remedy = "a snapshot does not tell whose it is: split the capture" if symbol else "set 'symbol'"
-            raise InputError(f"{path}: line {number}: several symbols ({chosen}, {other}): {remedy}")
+            self._bad.add(path, number, f"not a {self._venue} message ({type(error).__name__}: {error})")
+            return
+        self._note_symbol(path, number, found, isinstance(record, Snapshot))
         if record:
-            yield record
+            self._add(record)
+
+    def _note_symbol(self, path: Path, number: int, found: str | None, is_snapshot: bool) -> None:
+        """Take the first symbol where none is chosen, and refuse captures in which two could be mixed up."""
+        before = self.symbol, self._other, self._nameless
+        self.symbol = self.symbol or found
+        self._other = self._other or (found if found != self.symbol else None)
+        self._nameless = self._nameless or (found is None and is_snapshot)
+        if self._other and (not self._chosen or self._nameless):
+            remedy = "a snapshot does not tell whose it is: split the capture" if self._chosen else "set 'symbol'"
+            raise InputError(f"{path}: line {number}: several symbols ({self.symbol}, {self._other}): {remedy}")
+        if before != (self.symbol, self._other, self._nameless):
+            self._prepare_scan()
+
+    def _add(self, record: Snapshot | Diff | Quote) -> None:
+        """Append a record; a snapshot without a time takes that of the message before, else of the next one."""
+        if isinstance(record, Snapshot) and record.local_time == NO_TIME:
+            before = self._time_before()
+            if before == NO_TIME:
+                self._timeless = record
+                return
+            record = _at(record, before)
+        if self._timeless and isinstance(record, Diff):
+            append(self._batch, _at(self._timeless, record.local_time))
+            self._timeless = None
+        append(self._batch, record)
+
+    def _time_before(self) -> int:
+        count = size(self._batch)
+        return int(self._batch.messages[count - 1]["local_time"]) if count else self._last_time
+
+
+def _at(snapshot: Snapshot, time: int) -> Snapshot:
+    return replace(snapshot, local_time=time, event_time=time)
 
 
 def _symbol(message: dict[str, Any]) -> str | None:
-    """Symbol of a stream message; REST snapshots do not name theirs."""
+    """Symbol of a message; REST snapshots name theirs on COIN-M only."""
     stream = message.get("stream")
-    symbol = stream.partition("@")[0] if stream else message.get("s")
+    symbol = stream.partition("@")[0] if stream else message.get("symbol" if "lastUpdateId" in message else "s")
     return symbol.upper() if symbol is not None else None
 
 
@@ -68,18 +160,21 @@ def _record(local_time: int, message: dict[str, Any], venue: Venue) -> Snapshot 
 
 
 def _diff(local_time: int, data: dict[str, Any], venue: Venue) -> Diff:
-    previous = _integer(data["pu"]) if venue == "binance-usdm" else None
+    previous = _integer(data["pu"]) if venue != "binance-spot" else None
     if venue == "binance-spot" and "pu" in data:
         raise ValueError("spot messages have no 'pu'")
     first, final = _integer(data["U"]), _integer(data["u"])
     if first > final:
         raise ValueError(f"U {first} after u {final}")
-    return Diff(local_time, _time(data["E"]), first, final, previous, _levels(data["b"]), _levels(data["a"]))
+    event_time = _time(data["E"])
+    local_time = event_time if local_time == NO_TIME else local_time
+    return Diff(local_time, event_time, first, final, previous, _levels(data["b"]), _levels(data["a"]))
 
 
 def _snapshot(local_time: int, message: dict[str, Any]) -> Snapshot:
     # spot snapshots carry no event time
     event_time = _time(message["E"]) if "E" in message else local_time
+    local_time = event_time if local_time == NO_TIME else local_time
     update_id = _integer(message["lastUpdateId"])
     return Snapshot(local_time, event_time, update_id, _levels(message["bids"]), _levels(message["asks"]))
 
@@ -110,23 +205,3 @@ def _level(entry: Any) -> Level:
     if not 0 <= amount < math.inf:  # nan neither
         raise ValueError(f"size {size:.40}")
     return scaled(price), amount
-
-
-def continues_snapshot(diff: Diff, snapshot_id: int) -> bool:
-    """Whether a diff is the right first one after a snapshot: its updates must reach over the snapshot's.
-
-    Spot: U <= lastUpdateId + 1 <= u. USD-M: U <= lastUpdateId <= u.
-    """
-    if diff.previous_id is None:
-        return diff.first_id <= snapshot_id + 1 <= diff.final_id
-    return diff.first_id <= snapshot_id <= diff.final_id
-
-
-def precedes_snapshot(diff: Diff, snapshot_id: int) -> bool:
-    """Whether the snapshot already holds a diff. Spot: u <= lastUpdateId. USD-M: u < lastUpdateId."""
-    return diff.final_id <= snapshot_id if diff.previous_id is None else diff.final_id < snapshot_id
-
-
-def continues_diff(diff: Diff, final_id: int) -> bool:
-    """Whether a diff follows the one that ended at `final_id`. Spot: U == u + 1. USD-M: pu == u."""
-    return diff.first_id == final_id + 1 if diff.previous_id is None else diff.previous_id == final_id

@@ -1,164 +1,165 @@
-"""One order book, and its reconstruction from a snapshot and diffs.
+"""A book that follows a stream: segments, gaps, snapshots, and diffs that wait for one.
 
-The horizon: a snapshot of n levels says nothing about prices beyond its outermost levels. Beyond them the book holds
-only what has changed since, so a level may be missing there; `known_levels` counts the levels that are certain.
+The compiled `advance` applies diffs as long as nothing is missing; what is rare is decided here.
 """
 
 from __future__ import annotations
 
-import math
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 
-from sortedcontainers import SortedDict
+import numpy as np
 
-from scripts.orderbook.binance import continues_diff, continues_snapshot, precedes_snapshot
-from scripts.orderbook.records import Diff, Level, Snapshot
+from scripts.orderbook.advance import (
+    AT_SNAPSHOT,
+    COUNTS,
+    CROSSED,
+    FULL,
+    GAP,
+    HEAD,
+    ROOM,
+    Rows,
+    Rules,
+    State,
+    advance,
+    empty_rows,
+    restart,
+)
+from scripts.orderbook.levels import new_levels, with_room
+from scripts.orderbook.sequence import reaches
+from scripts.orderbook.stream import DIFF, SNAPSHOT, Batch, copied, messages_of, size
 
 MAX_WAITING = 10_000  # diffs kept for the next snapshot: minutes, while a snapshot is late by seconds
-
-
-class Side:
-    """Levels of one side, best first; `sign` is -1 for bids (highest first) and +1 for asks."""
-
-    def __init__(self, sign: int) -> None:
-        self.sign = sign
-        self._levels: SortedDict = SortedDict()
-        self._horizon = -math.inf
-
-    def reset(self, levels: list[Level]) -> None:
-        """Take over a snapshot's levels; its outermost price becomes the horizon."""
-        self._levels = SortedDict({self.sign * price: size for price, size in levels if size > 0})
-        self._horizon = self._levels.peekitem()[0] if self._levels else -math.inf
-
-    def apply(self, levels: list[Level]) -> None:
-        for price, size in levels:
-            if size == 0:
-                self._levels.pop(self.sign * price, None)  # removing an unknown level is normal
-            else:
-                self._levels[self.sign * price] = size
-
-    def known_levels(self) -> int:
-        """Number of levels inside the horizon."""
-        return int(self._levels.bisect_right(self._horizon))
-
-    def best(self) -> Level | None:
-        return next(self.top(1), None)
-
-    def top(self, count: int) -> Iterator[Level]:
-        """The best `count` levels as (scaled price, size), beyond the horizon too."""
-        return ((self.sign * key, size) for key, size in islice(self._levels.items(), count))
+ROWS = 1_024  # states handed over at once
 
 
 @dataclass(slots=True)
-class Counts:
-    """What happened while a stream was rebuilt; see the quality report of parse_book."""
+class Waiting:
+    """Diffs that wait for a snapshot; where none ever comes, memory must not grow with the stream."""
 
+    pieces: list[Batch] = field(default_factory=list)
     messages: int = 0
-    updates: int = 0
-    states: int = 0
-    gaps: int = 0
-    resyncs: int = 0
-    crossed: int = 0
-    duplicates: int = 0
-    segments: int = 0
-    time_going_back: int = 0
-    without_snapshot: int = 0
+
+    def add(self, batch: Batch, start: int, stop: int) -> int:
+        """Keep the messages start … stop - 1; the number of old ones given up for them."""
+        given_up = max(stop - start - MAX_WAITING, 0)
+        if stop > start:
+            self.pieces.append(copied(batch, start + given_up, stop))
+            self.messages += stop - start - given_up
+        while self.messages > MAX_WAITING:
+            given_up += self._shorten(self.messages - MAX_WAITING)
+        return given_up
+
+    def _shorten(self, excess: int) -> int:
+        """Give up at most `excess` of the oldest messages."""
+        oldest = self.pieces.pop(0)
+        dropped = min(excess, size(oldest))
+        if dropped < size(oldest):
+            self.pieces.insert(0, copied(oldest, dropped, size(oldest)))
+        self.messages -= dropped
+        return dropped
+
+    def take(self) -> list[Batch]:
+        """All of them; none is left."""
+        pieces, self.pieces, self.messages = self.pieces, [], 0
+        return pieces
 
 
-@dataclass(slots=True)
 class Book:
-    """A book that follows a stream; `segment` counts the unbroken stretches, from 0."""
+    """A book that follows a stream; `head` and `counts` tell where it is and what has happened."""
 
-    bids: Side = field(default_factory=lambda: Side(-1))
-    asks: Side = field(default_factory=lambda: Side(+1))
-    update_id: int = 0
-    event_time: int = 0
-    local_time: int = 0
-    segment: int = -1
-    counts: Counts = field(default_factory=Counts)
-    _valid: bool = False
-    _at_snapshot: bool = False
-    _waiting: deque[Diff] = field(default_factory=deque)
-    _spare: Snapshot | None = None
+    def __init__(self, depth: int = 24, rules: Rules | None = None) -> None:
+        """An empty book.
 
-    def follow(self, record: Snapshot | Diff) -> Iterator[None]:
-        """Apply a record; yields once for each state that the book then has, none while it is not valid."""
-        if isinstance(record, Snapshot):
-            yield from self._restart(record)
+        Args:
+            depth: levels a side of each state.
+            rules: what is done with crossed books, and which states become rows.
+        """
+        self.rules = rules or Rules()
+        self.head = np.zeros(1, HEAD)
+        self.head["segment"] = -1
+        self.counts = np.zeros(1, COUNTS)
+        self.levels = new_levels(depth)
+        self.waiting = Waiting()
+        self.spare: Batch | None = None  # the last snapshot that came while nothing was missing
+        self._rows = empty_rows(ROWS, depth)
+
+    def follow(self, batch: Batch) -> Iterator[Rows]:
+        """Apply a batch; yields its states, in arrays that are used again afterwards."""
+        diffs = messages_of(batch)
+        diffs = diffs[diffs["kind"] == DIFF]
+        self.counts["messages"] += len(diffs)
+        self.counts["updates"] += (diffs["end"] - diffs["begin"]).sum()
+        yield from self._follow(batch)
+        yield from self._hand_over()
+
+    def _follow(self, batch: Batch) -> Iterator[Rows]:
+        at, end = 0, size(batch)
+        while at < end:
+            if not self.head["valid"][0]:
+                at = self._wait(batch, at)
+                if at < end:
+                    yield from self._restart(copied(batch, at, at + 1))
+                    at += 1
+                continue
+            state = State(self.levels, self.head, self.counts)
+            at, reason = advance(state, batch, at, self.rules, self._rows)
+            if reason == FULL:
+                yield from self._hand_over()
+            elif reason == ROOM:
+                message = batch.messages[at]
+                self.levels = with_room(self.levels, int(message["end"] - message["begin"]))
+            elif reason == CROSSED:
+                yield from self._part()
+            elif reason == AT_SNAPSHOT:
+                self.spare = copied(batch, at, at + 1)
+                at += 1
+            elif reason == GAP:
+                self.counts["gaps"] += 1
+                yield from self._part(copied(batch, at, at + 1))
+                at += 1
+
+    def _wait(self, batch: Batch, start: int) -> int:
+        """Keep the diffs up to the next snapshot; the snapshot's place, or the end of the batch."""
+        snapshots = np.flatnonzero(messages_of(batch)["kind"][start:] == SNAPSHOT)
+        stop = start + int(snapshots[0]) if len(snapshots) else size(batch)
+        self.counts["without_snapshot"] += self.waiting.add(batch, start, stop)
+        return stop
+
+    def _part(self, diff: Batch | None = None) -> Iterator[Rows]:
+        """End the segment; `diff` is the message before which something is missing.
+
+        A collector that connects anew may store the snapshot before the first diff, so the last one may be of use.
+        """
+        self.head["valid"] = 0
+        if diff:
+            self.waiting.add(diff, 0, 1)
+        spare, self.spare = self.spare, None
+        if spare is None:
             return
-        self.counts.messages += 1
-        self.counts.updates += len(record.bids) + len(record.asks)
-        if self._valid:
-            yield from self._continue(record)
-        else:
-            self._wait(record)
+        spare_id = spare.messages[0]["final_id"]
+        if spare_id > self.head["update_id"][0] and (diff is None or reaches(diff.messages[0], spare_id)):
+            yield from self._restart(spare)
 
-    def _wait(self, diff: Diff) -> None:
-        """Keep a diff for the next snapshot; where none ever comes, memory must not grow with the stream."""
-        self._waiting.append(diff)
-        if len(self._waiting) > MAX_WAITING:
-            self._waiting.popleft()
-            self.counts.without_snapshot += 1
-
-    def _restart(self, snapshot: Snapshot) -> Iterator[None]:
-        """Begin a segment at a snapshot; while the book is whole, only keep it for the case that a gap comes next."""
-        if self._valid:
-            self._spare = snapshot
+    def _restart(self, snapshot: Batch) -> Iterator[Rows]:
+        """Begin a segment at a snapshot, and let the diffs that waited follow it."""
+        yield from self._hand_over()
+        self.levels = with_room(self.levels, len(snapshot.levels))
+        self.spare = None
+        if not restart(State(self.levels, self.head, self.counts), snapshot, self.rules, self._rows):
             return
-        self.segment += 1
-        self.counts.segments += 1
-        self.counts.resyncs += self.segment > 0
-        self.bids.reset(snapshot.bids)
-        self.asks.reset(snapshot.asks)
-        self.update_id = snapshot.update_id
-        self._valid, self._at_snapshot, self._spare = True, True, None
-        yield from self._state(snapshot)
-        waiting, self._waiting = self._waiting, deque()
-        for diff in waiting:
-            if self._valid:
-                yield from self._continue(diff)
-            else:
-                self._wait(diff)
+        for piece in self.waiting.take():
+            yield from self._follow(piece)
 
-    def _continue(self, diff: Diff) -> Iterator[None]:
-        """Apply a diff if it is the next one; end the segment if something is missing before it."""
-        if self._at_snapshot and precedes_snapshot(diff, self.update_id):
-            self.counts.without_snapshot += 1
-            return
-        if not self._at_snapshot and diff.final_id <= self.update_id:
-            self.counts.duplicates += 1
-            return
-        follows = continues_snapshot if self._at_snapshot else continues_diff
-        if not follows(diff, self.update_id):
-            self.counts.gaps += 1
-            self._valid, self._waiting = False, deque([diff])
-            spare, self._spare = self._spare, None
-            if spare and spare.update_id > self.update_id and _reaches(diff, spare.update_id):
-                yield from self._restart(spare)  # a collector that connects anew may store it before the first diff
-            return
-        self._at_snapshot = False
-        self.bids.apply(diff.bids)
-        self.asks.apply(diff.asks)
-        self.update_id = diff.final_id
-        yield from self._state(diff)
+    def _hand_over(self) -> Iterator[Rows]:
+        """The states so far, if there are any."""
+        if count := int(self._rows.filled[0]):
+            yield Rows(self._rows.integers[:count], self._rows.levels[:count], self._rows.filled)
+            self._rows.filled[0] = 0
 
-    def _state(self, record: Snapshot | Diff) -> Iterator[None]:
-        self.counts.states += 1
-        self.counts.time_going_back += record.event_time < self.event_time
-        self.event_time, self.local_time = record.event_time, record.local_time
-        bid, ask = self.bids.best(), self.asks.best()
-        self.counts.crossed += bool(bid and ask and bid[0] >= ask[0])
-        yield
-
-    def finish(self) -> Counts:
-        """Counts at the end of the stream; messages that no snapshot ever reached are told."""
-        self.counts.without_snapshot += len(self._waiting)
-        return self.counts
-
-
-def _reaches(diff: Diff, snapshot_id: int) -> bool:
-    """Whether no update is missing between a snapshot and a diff."""
-    return continues_snapshot(diff, snapshot_id) or precedes_snapshot(diff, snapshot_id)
+    def finish(self, carries: bool = False) -> dict[str, int]:
+        """Counts at the end of the stream; messages that wait in vain are told, unless the next part takes them."""
+        counts = {name: int(self.counts[name][0]) for name in COUNTS.names or ()}
+        if not carries:
+            counts["without_snapshot"] += self.waiting.messages
+        return counts

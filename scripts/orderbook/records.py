@@ -1,4 +1,6 @@
-"""The normalised stream that every venue's adapter makes: snapshots, diffs and best quotes.
+"""Messages of every venue as Python objects: snapshots, diffs and best quotes.
+
+Adapters make them of rare messages and of those that only a JSON parser can judge; see scripts/orderbook/stream.py.
 
 Prices are integers in units of 1e-8 of the quote currency, so that a level is found again exactly; dividing by
 `PRICE_SCALE` gives the float64 nearest to the venue's decimal text. Times are ns UTC.
@@ -9,8 +11,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
-PRICE_SCALE = 100_000_000
+PRICE_DECIMALS = 8
+PRICE_SCALE = 100_000_000  # 10 ** PRICE_DECIMALS
 LARGEST = 2**63 - 1  # of ids and times
+LONGEST_STAMP = len(str(LARGEST))  # digits
+EXACT = 2**53  # integers up to here are float64 without rounding
+SAFE = 2**51  # scaled prices under this are exact when computed in float64
+NO_TIME = -1  # local time of a line that bears none
 
 Level = tuple[int, float]
 """Scaled price, absolute size; size 0 removes the level."""
@@ -55,14 +62,22 @@ def scaled(price: str) -> int:
     """Decimal text to scaled integer, from which division gives back the very float64 of the text.
 
     Raises:
-        ValueError: the price is no number, negative, or finer than the scale can tell.
+        ValueError: the price is no number, negative, too large, or finer than the scale or a float64 can tell.
         OverflowError: the price is infinite.
     """
     value = float(price)
     units = round(value * PRICE_SCALE)
-    if units / PRICE_SCALE != value:  # the product was rounded, or the price is finer than the scale
+    if units / PRICE_SCALE != value or units >= SAFE:  # the product was rounded, or the price is finer than the scale
         exact = Decimal(price) * PRICE_SCALE
-        units = int(exact) if exact == int(exact) else -1
-    if units < 0:
+        units = int(exact) if exact == int(exact) and float_holds(int(exact)) else -1
+    if not 0 <= units <= LARGEST // 2:
         raise ValueError(f"price {price:.40}")
     return units
+
+
+def float_holds(units: int) -> bool:
+    """Whether a scaled price has at most 53 significant bits, so that no two of them have one float64."""
+    scale = PRICE_SCALE
+    while units > EXACT and units % 10 == 0 and scale > 1:
+        units, scale = units // 10, scale // 10
+    return units <= EXACT

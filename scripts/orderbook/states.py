@@ -12,12 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from scripts.lib.errors import InputError
-from scripts.orderbook.book import Book, Side
-from scripts.orderbook.records import PRICE_SCALE
+from scripts.orderbook.advance import Rows
 
 TIMES = ("event_time", "local_time")
 INTEGERS = (*TIMES, "update_id", "segment", "known_levels")
 ROWS_PER_GROUP = 8_192
+LARGEST_GROUP = 1 << 24  # numbers; deep books get fewer rows a group
 
 
 def level_columns(depth: int) -> list[str]:
@@ -32,13 +32,16 @@ def schema(depth: int) -> pa.Schema:
 
 
 class StatesWriter:
-    """Writes the states of one part; NaN where the book holds no level."""
+    """Writes the states of one part."""
 
     def __init__(self, path: Path, depth: int) -> None:
-        self._writer = pq.ParquetWriter(path, schema(depth), compression="zstd")
-        self._depth = depth
-        self._integers = np.zeros((ROWS_PER_GROUP, len(INTEGERS)), dtype=np.int64)
-        self._levels = np.zeros((ROWS_PER_GROUP, 4 * depth))
+        # prices and sizes of books hardly repeat: looking for that costs more time than it saves space
+        self._writer = pq.ParquetWriter(path, schema(depth), compression="zstd", use_dictionary=list(INTEGERS))
+        self._schema = schema(depth)
+        self._room = max(min(ROWS_PER_GROUP, LARGEST_GROUP // (4 * depth)), 1)
+        # by columns, as Parquet stores them
+        self._integers = np.empty((len(INTEGERS), self._room), dtype=np.int64)
+        self._levels = np.empty((4 * depth, self._room))
         self._rows = 0
 
     def __enter__(self) -> StatesWriter:
@@ -49,30 +52,23 @@ class StatesWriter:
             self._flush()
         self._writer.close()
 
-    def add(self, book: Book) -> None:
-        """Append the book's present state."""
-        row, depth = self._rows, self._depth
-        known = min(book.bids.known_levels(), book.asks.known_levels())
-        self._integers[row] = book.event_time, book.local_time, book.update_id, book.segment, known
-        levels = self._levels[row]
-        levels.fill(np.nan)
-        _fill(levels[: 2 * depth], book.bids, depth)
-        _fill(levels[2 * depth :], book.asks, depth)
-        self._rows += 1
-        if self._rows == ROWS_PER_GROUP:
-            self._flush()
+    def write(self, rows: Rows) -> None:
+        """Append states."""
+        done, count = 0, len(rows.integers)
+        while done < count:
+            taken = min(self._room - self._rows, count - done)
+            place, source = slice(self._rows, self._rows + taken), slice(done, done + taken)
+            self._integers[:, place] = rows.integers[source].T
+            self._levels[:, place] = rows.levels[source].T
+            self._rows += taken
+            done += taken
+            if self._rows == self._room:
+                self._flush()
 
     def _flush(self) -> None:
-        columns = [pa.array(self._integers[: self._rows, i].copy()) for i in range(len(INTEGERS))]
-        columns += [pa.array(self._levels[: self._rows, i].copy()) for i in range(4 * self._depth)]
-        self._writer.write_table(pa.table(columns, schema=schema(self._depth)))
+        columns = [pa.array(column[: self._rows]) for array in (self._integers, self._levels) for column in array]
+        self._writer.write_table(pa.table(columns, schema=self._schema))
         self._rows = 0
-
-
-def _fill(row: np.ndarray, side: Side, depth: int) -> None:
-    for i, (price, size) in enumerate(side.top(depth)):
-        row[i] = price / PRICE_SCALE
-        row[depth + i] = size
 
 
 def read_states(path: Path, columns: list[str] | None = None) -> dict[str, np.ndarray]:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
+import zstandard
 
 from scripts.lib.errors import InputError
 from scripts.orderbook import parse_book, simulate_book
@@ -53,7 +54,8 @@ def write_messages(path: Path, messages: Iterable[Any]) -> Path:
 
 def write_lines(path: Path, lines: Iterable[bytes]) -> Path:
     content = b"".join(lines)
-    path.write_bytes(gzip.compress(content, 1, mtime=0) if path.suffix == ".gz" else content)
+    pack = {".gz": lambda text: gzip.compress(text, 1, mtime=0), ".zst": zstandard.ZstdCompressor().compress}
+    path.write_bytes(pack.get(path.suffix, bytes)(content))
     return path
 
 
@@ -74,11 +76,11 @@ class Parsed:
         return [int(update_id) for update_id in self.states["update_id"]]
 
 
-def parse(*raw: Path, **settings: Any) -> Parsed:
+def parse(*raw: Path, book_in: Path | None = None, book_out: Path | None = None, **settings: Any) -> Parsed:
     """Run parse_book in this process, so that any error but InputError fails the test with its traceback."""
     states, quality = raw[0].parent / "states.parquet", raw[0].parent / "quality.json"
     options: dict[str, Any] = {"venue": "binance-usdm", "depth": 3} | settings
-    parse_book.main(list(raw), states, quality, ParseSettings(**options))
+    parse_book.main(list(raw), states, quality, ParseSettings(**options), book_in, book_out)
     table = pq.read_table(states)
     columns = {name: table[name].to_numpy() for name in table.column_names}
     return Parsed(json.loads(quality.read_text()), columns)

@@ -6,20 +6,49 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+import numpy as np
 import pytest
 
 from scripts.orderbook import book as book_module
-from scripts.orderbook.book import Book, Side
-from scripts.orderbook.records import Diff, Level, Snapshot
+from scripts.orderbook import levels as levels_module
+from scripts.orderbook.advance import DROP_OLDER, FLAG, RESYNC, Rules
+from scripts.orderbook.book import Book
+from scripts.orderbook.levels import Levels, new_levels, ranked, set_level, take_snapshot
+from scripts.orderbook.records import PRICE_SCALE, Diff, Level, Snapshot, scaled
+from scripts.orderbook.stream import ASK, BID, LEVEL, batch_of
 
-ALL = 10**9
+ALL = 64  # levels a side: more than any book here has
 Plain = dict[int, float]
 Records = list[Snapshot | Diff]
 
 
-def ranked(levels: Plain, sign: int) -> list[Level]:
+def in_order(levels: Plain, sign: int) -> list[Level]:
     """Levels of a dictionary, best first."""
     return sorted(levels.items(), key=lambda level: sign * level[0])
+
+
+@dataclass
+class Row:
+    """A state, all of its levels read back from the row."""
+
+    segment: int
+    update_id: int
+    known: int
+    bids: list[Level]
+    asks: list[Level]
+
+
+def follow(book: Book, *records: Snapshot | Diff) -> list[Row]:
+    """States that records lead to, each record a batch of its own or all of them one."""
+    found = []
+    for rows in book.follow(batch_of(records)):
+        for (_, _, update_id, segment, known), levels in zip(rows.integers, rows.levels, strict=True):
+            sides = [
+                [(round(price * PRICE_SCALE), float(size)) for price, size in zip(*side, strict=True) if price == price]
+                for side in levels.reshape(2, 2, -1)
+            ]
+            found.append(Row(int(segment), int(update_id), int(known), *sides))
+    return found
 
 
 @dataclass
@@ -57,27 +86,78 @@ class TrueMarket:
 
     def snapshot(self, update_id: int, count: int) -> Snapshot:
         bids, asks = self.past[update_id]
-        return Snapshot(update_id, update_id, update_id, ranked(bids, -1)[:count], ranked(asks, 1)[:count])
+        return Snapshot(update_id, update_id, update_id, in_order(bids, -1)[:count], in_order(asks, 1)[:count])
 
 
+@pytest.fixture(params=[False, True], ids=["usual tiers", "small tiers"])
+def tiers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small tables and windows grow, spill and refill all the time."""
+    if request.param:
+        monkeypatch.setattr(levels_module, "SMALLEST_TABLE", 8)
+        monkeypatch.setattr(levels_module, "SMALLEST_WINDOW", 4)
+
+
+def apply(plain: Plain, changes: list[Level]) -> None:
+    """Change a dictionary as a diff tells."""
+    for price, size in changes:
+        plain.pop(price, None)
+        if size:
+            plain[price] = size
+
+
+@pytest.mark.usefixtures("tiers")
 @pytest.mark.parametrize("usdm", [False, True])
 @pytest.mark.parametrize("seed", range(25))
 def test_every_level_of_every_state_equals_a_plain_dictionary(seed: int, usdm: bool) -> None:
     market = TrueMarket(random.Random(seed), usdm)
     bids, asks = (dict(levels) for levels in market.past[market.last])
-    book, diffs = Book(), [market.diff() for _ in range(150)]
+    book, diffs = Book(ALL), [market.diff() for _ in range(150)]
     first = Diff(0, 0, 990, 1_000, 989 if usdm else None, [], [])
-    list(book.follow(market.snapshot(1_000, ALL)))
+    follow(book, market.snapshot(1_000, ALL))
     for diff in [first, *diffs]:
-        states = sum(1 for _ in book.follow(diff))
-        assert states == (diff is not first or usdm)  # spot's snapshot holds the diff that ends at its id
-        for levels, changes in ((bids, diff.bids), (asks, diff.asks)):
-            levels |= dict(changes)
-            for price in [price for price, size in levels.items() if size == 0]:
-                del levels[price]
-        assert list(book.bids.top(ALL)) == ranked(bids, -1)
-        assert list(book.asks.top(ALL)) == ranked(asks, 1)
-    assert book.finish().gaps == 0
+        rows = follow(book, diff)
+        assert len(rows) == (diff is not first or usdm)  # spot's snapshot holds the diff that ends at its id
+        apply(bids, diff.bids)
+        apply(asks, diff.asks)
+        for row in rows:
+            assert (row.bids, row.asks) == (in_order(bids, -1), in_order(asks, 1))
+        assert (ranked(book.levels, BID), ranked(book.levels, ASK)) == (in_order(bids, -1), in_order(asks, 1))
+    assert book.finish()["gaps"] == 0
+
+
+@pytest.mark.usefixtures("tiers")
+@pytest.mark.parametrize("seed", range(40))
+def test_books_of_any_shape_equal_a_plain_dictionary(seed: int) -> None:
+    """Far levels, removals of unknown ones, sides that run empty, prices of all magnitudes, crossed books."""
+    chosen = random.Random(seed)
+    depth, spread = chosen.choice([1, 3, 40]), chosen.choice([5, 60, 3_000])
+    unit = chosen.choice([1, 10**6, PRICE_SCALE, 2**51 // 4_000])
+    plain: tuple[Plain, Plain] = ({}, {})
+    book, horizons = Book(depth, Rules(FLAG)), [0, 0]
+    for i in range(1, 400):
+        removing = chosen.choice([0.1, 0.5, 0.95])
+        changes: tuple[list[Level], list[Level]] = ([], [])
+        for side in (BID, ASK):
+            for _ in range(chosen.randrange(12 if i % 7 else 300)):
+                away = min(int(chosen.expovariate(4 / spread)), 3 * spread)
+                best = min(plain[side], key=lambda price: price if side else -price, default=0)
+                at_best = best and chosen.random() < 0.3
+                price = best if at_best else (3_500 * unit + (away if side else -away) * unit)
+                changes[side].append((max(price, 0), 0.0 if chosen.random() < removing else chosen.random() + 0.01))
+        record: Snapshot | Diff = Diff(0, 0, i, i, None, *changes)
+        if i == 1:
+            once = [list({price: size for price, size in levels if size}.items()) for levels in changes]
+            record = Snapshot(0, 0, i, *once)
+        for levels, new in zip(plain, changes if i > 1 else (record.bids, record.asks), strict=True):
+            apply(levels, new)
+        if i == 1:
+            horizons = [min(plain[BID], default=2**62), max(plain[ASK], default=-1)]
+        (row,) = follow(book, record)
+        expected = in_order(plain[BID], -1), in_order(plain[ASK], 1)
+        assert (row.bids, row.asks) == (expected[0][:depth], expected[1][:depth])
+        assert (ranked(book.levels, BID), ranked(book.levels, ASK)) == expected
+        known = sum(price >= horizons[0] for price in plain[BID]), sum(price <= horizons[1] for price in plain[ASK])
+        assert row.known == min(known)
 
 
 def damaged(market: TrueMarket, diffs: list[Diff]) -> Iterator[Snapshot | Diff]:
@@ -113,27 +193,26 @@ def runs(states: list[tuple[int, int]]) -> list[list[int]]:
 def test_of_a_damaged_stream_each_state_is_true_and_no_segment_spans_a_loss(seed: int, usdm: bool) -> None:
     market = TrueMarket(random.Random(seed), usdm)
     diffs = [market.diff() for _ in range(200)]
-    book, states, horizons, segment = Book(), [], (0, 0), -1
+    book, states, horizons, segment = Book(ALL), [], (0, 0), -1
     for record in damaged(market, diffs):
-        for _ in book.follow(record):
-            states.append((book.segment, book.update_id))
-            if book.segment > segment:
-                segment = book.segment
-                horizons = (list(book.bids.top(ALL))[-1][0], list(book.asks.top(ALL))[-1][0])
-            bids, asks = market.past[book.update_id]
-            assert list(book.bids.top(book.bids.known_levels())) == [
-                level for level in ranked(bids, -1) if level[0] >= horizons[0]
-            ]
-            assert list(book.asks.top(book.asks.known_levels())) == [
-                level for level in ranked(asks, 1) if level[0] <= horizons[1]
-            ]
+        for row in follow(book, record):
+            states.append((row.segment, row.update_id))
+            if row.segment > segment:
+                segment = row.segment
+                horizons = (row.bids[-1][0], row.asks[-1][0])
+            bids, asks = market.past[row.update_id]
+            known_bids = [level for level in in_order(bids, -1) if level[0] >= horizons[0]]
+            known_asks = [level for level in in_order(asks, 1) if level[0] <= horizons[1]]
+            assert row.bids[: len(known_bids)] == known_bids
+            assert row.asks[: len(known_asks)] == known_asks
+            assert row.known == min(len(known_bids), len(known_asks))
     ends = [diff.final_id for diff in diffs]
     for _, *applied in runs(states):  # without the snapshot's own state
         assert not applied or applied == ends[ends.index(applied[0]) :][: len(applied)]
     counts = book.finish()
-    assert counts.states == len(states) > 30
-    assert counts.segments == len(runs(states)) == counts.resyncs + 1
-    assert counts.gaps > 0
+    assert counts["states"] == len(states) > 30
+    assert counts["segments"] == len(runs(states)) == counts["resyncs"] + 1
+    assert counts["gaps"] > 0
     assert states[-1][1] == ends[-1], "the book did not come back after the last snapshot"
 
 
@@ -186,61 +265,173 @@ def records_of(entries: list[int | tuple[int, int] | tuple[int, int, int]]) -> I
         pytest.param([(5, 9), (10, 12)], "", {"without_snapshot": 2}, id="no snapshot at all"),
     ],
 )  # fmt: skip
-def test_sequence_rule(entries: list[int | tuple[int, int]], states: str, counts: dict[str, int]) -> None:
-    book, found = Book(), []
-    for record in records_of(list(entries)):
-        found += [(book.segment, book.update_id) for _ in book.follow(record)]
+@pytest.mark.parametrize("at_once", [False, True], ids=["one by one", "one batch"])
+def test_sequence_rule(
+    entries: list[int | tuple[int, int]], states: str, counts: dict[str, int], at_once: bool
+) -> None:
+    book, records = Book(), list(records_of(list(entries)))
+    batches = [records] if at_once else [[record] for record in records]
+    found = [(row.segment, row.update_id) for batch in batches for row in follow(book, *batch)]
     assert runs(found) == [[int(word) for word in run.split()] for run in states.split("|") if run]
     told = book.finish()
     for name in ("gaps", "resyncs", "duplicates", "without_snapshot", "crossed", "time_going_back"):
-        assert getattr(told, name) == counts.get(name, 0), name
-    assert told.messages == sum(not isinstance(entry, int) for entry in entries)
+        assert told[name] == counts.get(name, 0), name
+    assert told["messages"] == sum(not isinstance(entry, int) for entry in entries)
 
 
-def test_waiting_for_a_snapshot_keeps_only_the_latest_diffs(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("at_once", [False, True], ids=["one by one", "one batch"])
+def test_waiting_for_a_snapshot_keeps_only_the_latest_diffs(monkeypatch: pytest.MonkeyPatch, at_once: bool) -> None:
     monkeypatch.setattr(book_module, "MAX_WAITING", 3)
     kept, lost = Book(), Book()
     for book, update_id in ((kept, 27), (lost, 21)):
         entries: list[int | tuple[int, int]] = [(i, i + 1) for i in range(10, 30, 2)]
-        states = [book.update_id for record in records_of([*entries, update_id]) for _ in book.follow(record)]
+        records = list(records_of([*entries, update_id]))
+        batches = [records] if at_once else [[record] for record in records]
+        states = [row.update_id for batch in batches for row in follow(book, *batch)]
         assert states[0] == update_id
-    assert (kept.update_id, kept.finish().gaps, kept.counts.without_snapshot) == (29, 0, 9)
-    assert (lost.update_id, lost.finish().gaps, lost.counts.without_snapshot) == (21, 1, 10)
+    assert (kept.head["update_id"][0], kept.finish()["gaps"], kept.finish()["without_snapshot"]) == (29, 0, 9)
+    assert (lost.head["update_id"][0], lost.finish()["gaps"], lost.finish()["without_snapshot"]) == (21, 1, 10)
 
 
-@pytest.mark.parametrize("sign", [-1, 1])
-def test_levels_beyond_the_snapshot_are_shown_but_not_known(sign: int) -> None:
-    side = Side(sign)
-    side.reset([(sign * price, 1.0) for price in (1_002, 1_004)])
-    assert side.known_levels() == 2
-    side.apply([(sign * 1_003, 5.0), (sign * 1_009, 7.0)])  # between the snapshot's levels, and outside of them
-    assert side.known_levels() == 3
-    assert [sign * price for price, _ in side.top(9)] == [1_002, 1_003, 1_004, 1_009]
-    side.apply([(sign * 1_004, 0.0), (sign * 1_001, 5.0)])  # the horizon stays where the snapshot ended
-    assert side.known_levels() == 3
-    side.apply([(sign * price, 0.0) for price in (1_001, 1_002, 1_003, 1_777)])
-    assert side.known_levels() == 0
-    assert side.best() == (sign * 1_009, 7.0)
+def side_of(side: int, entries: list[Level]) -> Levels:
+    levels = new_levels(5)
+    take_snapshot(levels, np.array([(side, *entry) for entry in entries], LEVEL), 0)
+    return levels
 
 
-@pytest.mark.parametrize("sign", [-1, 1])
-@pytest.mark.parametrize("levels", [[], [(500, 0.0)]])
-def test_of_an_empty_side_nothing_is_known(sign: int, levels: list[Level]) -> None:
-    side = Side(sign)
-    side.reset(levels)
-    assert side.best() is None
-    side.apply([(500, 1.0), (501, 1.0)])
-    assert side.known_levels() == 0
-    assert side.best() == (501 if sign < 0 else 500, 1.0)
+@pytest.mark.parametrize(("side", "sign"), [(BID, -1), (ASK, 1)])
+def test_levels_beyond_the_snapshot_are_shown_but_not_known(side: int, sign: int) -> None:
+    def change(*entries: tuple[int, float]) -> int:
+        for away, size in entries:
+            set_level(levels, side, 5_000 + sign * away, size, 0)
+        return int(levels.sides["known"][side])
+
+    levels = side_of(side, [(5_000 + sign * away, 1.0) for away in (1_002, 1_004)])
+    assert levels.sides["known"][side] == 2
+    assert change((1_003, 5.0), (1_009, 7.0)) == 3  # between the snapshot's levels, and outside of them
+    assert [sign * (price - 5_000) for price, _ in ranked(levels, side)] == [1_002, 1_003, 1_004, 1_009]
+    assert change((1_004, 0.0), (1_001, 5.0)) == 3  # the horizon stays where the snapshot ended
+    assert change((1_001, 0.0), (1_002, 0.0), (1_003, 0.0), (1_777, 0.0)) == 0
+    assert ranked(levels, side) == [(5_000 + sign * 1_009, 7.0)]
+
+
+@pytest.mark.parametrize("side", [BID, ASK])
+@pytest.mark.parametrize("entries", [[], [(500, 0.0)]])
+def test_of_an_empty_side_nothing_is_known(side: int, entries: list[Level]) -> None:
+    levels = side_of(side, entries)
+    assert ranked(levels, side) == []
+    for price in (500, 501):
+        set_level(levels, side, price, 1.0, 0)
+    assert levels.sides["known"][side] == 0
+    assert ranked(levels, side)[0] == (501 if side == BID else 500, 1.0)
+
+
+# crossed books
+
+START = Snapshot(0, 5, 10, [(10, 1.0), (9, 1.0)], [(11, 1.0), (12, 1.0)])
+
+
+def crossing(update_id: int, bids: list[Level], asks: list[Level]) -> Diff:
+    return Diff(0, 6, update_id, update_id, None, bids, asks)
 
 
 def test_crossed_books_and_time_going_back_are_counted_by_state() -> None:
     start = Snapshot(0, 5, 10, [(10, 1.0)], [(11, 1.0)])
-    crossing = Diff(0, 7, 11, 11, None, [(11, 1.0)], [])
+    first = Diff(0, 7, 11, 11, None, [(11, 1.0)], [])
     still = Diff(0, 6, 12, 12, None, [], [])
     uncrossing = Diff(0, 6, 13, 13, None, [(11, 0.0)], [])
     one_sided = Diff(0, 6, 14, 14, None, [], [(11, 0.0)])
-    book = Book()
-    for record in (start, crossing, still, uncrossing, one_sided):
-        list(book.follow(record))
-    assert (book.counts.crossed, book.counts.time_going_back, book.counts.states) == (2, 1, 5)
+    book = Book(rules=Rules(FLAG))
+    rows = follow(book, start, first, still, uncrossing, one_sided)
+    assert [(row.bids[0][0], row.asks[0][0]) for row in rows[:4]] == [(10, 11), (11, 11), (11, 11), (10, 11)]
+    told = book.finish()
+    assert (told["crossed"], told["crossed_levels_dropped"], told["time_going_back"], told["states"]) == (2, 0, 1, 5)
+
+
+@pytest.mark.parametrize(
+    ("diffs", "bids", "asks", "dropped"),
+    [
+        ([([(11, 2.0)], [])], [11, 10, 9], [12], 1),
+        ([([(12, 2.0)], [])], [12, 10, 9], [], 2),
+        ([([], [(9, 2.0)])], [], [9, 11, 12], 2),
+        ([([(11, 2.0)], []), ([], [(11, 3.0)])], [10, 9], [11, 12], 2),  # first the ask is the older one, then the bid
+        ([([(11, 2.0)], [(11, 3.0)])], [10, 9], [11, 12], 1),  # within a message the asks come last
+        ([([(12, 2.0)], [(11, 3.0)])], [10, 9], [11, 12], 1),
+    ],
+)
+def test_of_two_levels_that_cross_the_older_one_goes(
+    diffs: list[tuple[list[Level], list[Level]]], bids: list[int], asks: list[int], dropped: int
+) -> None:
+    book = Book(rules=Rules(DROP_OLDER))
+    row = follow(book, START, *(crossing(11 + i, *changes) for i, changes in enumerate(diffs)))[-1]
+    assert ([price for price, _ in row.bids], [price for price, _ in row.asks]) == (bids, asks)
+    told = book.finish()
+    assert (told["crossed"], told["crossed_levels_dropped"]) == (len(diffs), dropped)
+    assert row.known == min(len(bids), len(asks))
+
+
+def test_resync_ends_the_segment_at_a_crossed_book() -> None:
+    book = Book(rules=Rules(RESYNC))
+    again = Snapshot(0, 7, 13, [(10, 1.0)], [(11, 1.0)])
+    records: Records = [
+        START,
+        crossing(11, [(11, 2.0)], []),
+        crossing(12, [], []),
+        crossing(13, [], []),
+        crossing(14, [], []),
+    ]
+    rows = follow(book, *records, again, crossing(15, [], []))
+    assert [(row.segment, row.update_id) for row in rows] == [(0, 10), (1, 13), (1, 14), (1, 15)]
+    told = book.finish()
+    assert (told["crossed"], told["gaps"], told["segments"], told["resyncs"]) == (1, 0, 2, 1)
+
+
+def test_resync_does_not_begin_at_a_crossed_snapshot() -> None:
+    book = Book(rules=Rules(RESYNC))
+    crossed = Snapshot(0, 5, 10, [(10, 1.0)], [(10, 1.0)])
+    rows = follow(book, crossed, crossing(11, [], []), START, crossing(12, [], []))
+    assert [(row.segment, row.update_id) for row in rows] == [(0, 10), (0, 11), (0, 12)]
+    assert book.finish()["crossed"] == 1
+
+
+# rows
+
+
+def timed(update_id: int, milliseconds: int) -> Diff:
+    return Diff(0, milliseconds * 1_000_000, update_id, update_id, None, [], [])
+
+
+def test_every_so_many_messages_a_row_and_one_at_the_start_of_a_segment() -> None:
+    book = Book(rules=Rules(every_messages=3))
+    gap: Records = [timed(22, 0), Snapshot(0, 0, 21, [(10, 1.0)], [(11, 1.0)]), *(timed(i, 0) for i in range(23, 29))]
+    rows = follow(book, START, *(timed(i, 0) for i in range(11, 20)), *gap)
+    assert [row.update_id for row in rows] == [10, 13, 16, 19, 21, 24, 27]
+    assert book.finish()["states"] == len(rows)
+
+
+def test_every_so_many_milliseconds_a_row_also_after_the_clock_was_set_back() -> None:
+    book = Book(rules=Rules(every_ns=100_000_000))
+    times = [10, 99, 100, 150, 205, 304, 305, 20, 30, 119, 120]
+    start = Snapshot(0, 0, 10, [(10, 1.0)], [(11, 1.0)])
+    rows = follow(book, start, *(timed(11 + i, time) for i, time in enumerate(times)))
+    assert [([0, *times])[row.update_id - 10] for row in rows] == [0, 100, 205, 305, 20, 120]
+
+
+def test_more_states_than_are_handed_over_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(book_module, "ROWS", 4)
+    book = Book(depth=2)
+    rows = follow(book, START, *(timed(i, 0) for i in range(11, 40)))
+    assert [row.update_id for row in rows] == list(range(10, 40))
+
+
+@pytest.mark.parametrize("text", ["90071992.54740993", "46116860184.27387904", "1234567890.12345678"])
+def test_price_that_no_float_can_tell_from_its_neighbours_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="price"):
+        scaled(text)
+
+
+@pytest.mark.parametrize("text", ["90071992.54740992", "1600000000", "1600000000.25", "46116860184", "0.1", "3e-8"])
+def test_large_prices_come_out_as_they_were(text: str) -> None:
+    start = Snapshot(0, 0, 10, [(scaled(text), 1.0)], [])
+    (rows,) = Book().follow(batch_of([start]))
+    assert rows.levels[0, 0] == float(text)

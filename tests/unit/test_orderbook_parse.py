@@ -18,7 +18,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from scripts.lib.errors import InputError
-from scripts.orderbook.book import Book
+from scripts.orderbook import raw
+from scripts.orderbook.advance import Rows
 from scripts.orderbook.records import PRICE_SCALE, scaled
 from scripts.orderbook.states import ROWS_PER_GROUP, StatesWriter, read_states
 from tests.unit.orderbook_streams import (
@@ -152,12 +153,21 @@ def test_real_capture_agrees_with_the_venues_best_quotes(real: Real) -> None:
             compared += 1
             texts = oracle.quotes[ids[position - 1]]
             equal += [parsed.states[name][row] for name in names] == [float(text) for text in texts]
-    assert parsed.quality["best_quote_check"] == {"compared": compared, "equal": equal}
+    assert parsed.quality["best_quote_check"] == {"compared": compared, "equal": equal, "late": 0}
     assert compared > 6_000
     assert equal >= 0.999 * compared
 
 
 # states files
+
+
+@pytest.mark.parametrize("depth", [1, 30, 1_000])
+def test_any_depth_shows_the_same_book(tmp_path: Path, depth: int) -> None:
+    path = simulate(tmp_path / "raw.gz", messages=40, snapshot_levels=1_200)
+    shallow, deep = parse(path, depth=1), parse(path, depth=depth)
+    assert np.array_equal(shallow.states["bid_px_00"], deep.states["bid_px_00"])
+    prices = np.stack([deep.states[f"ask_px_{i:02d}"] for i in range(depth)])
+    assert (np.diff(prices, axis=0) > 0).all()
 
 
 def test_columns_are_five_integers_then_prices_and_sizes_of_both_sides(tmp_path: Path) -> None:
@@ -198,12 +208,11 @@ def test_gap_ends_the_segment_and_a_snapshot_begins_the_next(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("rows", [1, ROWS_PER_GROUP, ROWS_PER_GROUP + 1])
 def test_row_groups_lose_no_state(tmp_path: Path, rows: int) -> None:
-    book = Book()
+    integers, levels = np.zeros((rows, 5), np.int64), np.full((rows, 4), np.nan)
+    integers[:, 0], integers[:, 2], levels[:, 1] = 2 * np.arange(rows), np.arange(rows), np.arange(rows) + 1.0
     with StatesWriter(tmp_path / "a.parquet", 1) as writer:
-        for i in range(rows):
-            book.update_id, book.event_time = i, 2 * i
-            book.bids.apply([(scaled("1.5"), float(i + 1))])
-            writer.add(book)
+        for at in range(0, rows, 3_000):
+            writer.write(Rows(integers[at : at + 3_000], levels[at : at + 3_000], np.zeros(1, np.int64)))
     columns = read_states(tmp_path / "a.parquet")
     assert np.array_equal(columns["update_id"], np.arange(rows))
     assert np.array_equal(columns["event_time"], 2 * np.arange(rows))
@@ -215,12 +224,12 @@ def test_row_groups_lose_no_state(tmp_path: Path, rows: int) -> None:
 def test_scaled_prices_keep_the_float_of_every_text(decimals: int) -> None:
     chosen = random.Random(decimals)
     for _ in range(2_000):
-        text = f"{Decimal(chosen.randrange(10 ** chosen.randint(1, 14))).scaleb(-decimals):f}"
+        text = f"{Decimal(chosen.randrange(10 ** chosen.randint(1, min(14, 10 + decimals)))).scaleb(-decimals):f}"
         units = scaled(text)
         assert units / PRICE_SCALE == float(text)
 
 
-@pytest.mark.parametrize("text", ["0.000000001", "1.123456789", "-1", "nan", "inf", "-inf", "1e400", "", "x"])
+@pytest.mark.parametrize("text", ["0.000000001", "1.123456789", "-1", "5e10", "nan", "inf", "-inf", "1e400", "", "x"])
 def test_price_that_the_scale_cannot_hold_is_refused(text: str) -> None:
     with pytest.raises((ValueError, OverflowError)):
         scaled(text)
@@ -253,7 +262,7 @@ def diffs_in(lines: Lines) -> list[int]:
     return [i for i in found if i > start][1:-1]
 
 
-@pytest.mark.parametrize("name", ["raw.gz", "raw", "raw.jsonl"])
+@pytest.mark.parametrize("name", ["raw.gz", "raw.zst", "raw", "raw.jsonl"])
 @pytest.mark.parametrize("mark", [b" ", b": "])
 @pytest.mark.parametrize("end", [b"\n", b"\r\n"])
 def test_packed_plain_colon_and_windows_lines_read_alike(
@@ -283,7 +292,7 @@ def unwrapped(split: list[list[bytes]]) -> Iterator[tuple[bytes, Any]]:
 def test_several_files_are_one_stream(tmp_path: Path, lines: Lines, whole: Parsed, seed: int) -> None:
     cuts = sorted(random.Random(seed).sample(range(len(lines)), 2))
     parts = [lines[: cuts[0]], lines[cuts[0] : cuts[1]], lines[cuts[1] :]]
-    names = ["a.gz", "b", "c.gz"]
+    names = ["a.gz", "b", "c.zst"]
     parsed = parse(*(write_lines(tmp_path / name, part) for name, part in zip(names, parts, strict=True)))
     assert same_states(parsed, whole)
     assert parsed.quality == whole.quality
@@ -334,7 +343,7 @@ def test_best_quotes_are_compared_with_the_last_of_an_id_up_to_the_states(tmp_pa
     stream = [diff(9, 12, 8), diff(13, 14, 12), diff(15, 16, 14)]
     quotes = [quote(16, *wrong), quote(11, *right), quote(17, *wrong), quote(13, *right)]  # any order
     parsed = parse(write_messages(tmp_path / "a", [snapshot(10), *stream, *quotes]))
-    assert parsed.quality["best_quote_check"] == {"compared": 3, "equal": 2}
+    assert parsed.quality["best_quote_check"] == {"compared": 3, "equal": 2, "late": 0}
 
 
 @pytest.mark.parametrize("missing", ["bids", "asks", "quotes"])
@@ -342,7 +351,7 @@ def test_nothing_is_compared_without_quotes_or_with_a_side_empty(tmp_path: Path,
     quotes = [] if missing == "quotes" else [quote(9, ["100.0", "1"], ["101.0", "3"])]
     start = snapshot(10) | ({} if missing == "quotes" else {missing: []})
     parsed = parse(write_messages(tmp_path / "a", [start, diff(9, 12, 8), *quotes]))
-    assert parsed.quality["best_quote_check"] == {"compared": 0, "equal": 0}
+    assert parsed.quality["best_quote_check"] == {"compared": 0, "equal": 0, "late": 0}
     assert parsed.quality["states"] == 2
 
 
@@ -389,17 +398,20 @@ def one_line(error: pytest.ExceptionInfo[InputError], path: Path) -> str:
     return text
 
 
+@pytest.mark.parametrize("kind", ["gz", "zst"])
 @pytest.mark.parametrize("seed", range(12))
-def test_cut_gz_is_told_and_what_came_before_is_kept(tmp_path: Path, lines: Lines, whole: Parsed, seed: int) -> None:
-    path = write_lines(tmp_path / "raw.gz", lines)
+def test_cut_file_is_told_and_what_came_before_is_kept(
+    tmp_path: Path, lines: Lines, whole: Parsed, seed: int, kind: str
+) -> None:
+    path = write_lines(tmp_path / f"raw.{kind}", lines)
     content = path.read_bytes()
     path.write_bytes(content[: random.Random(seed).randrange(1, len(content))])
     parsed = try_parse(path)
     if isinstance(parsed, str):
-        assert re.search(f"{path}: line [0-9]+: gzip data damaged or cut short", parsed)
+        assert re.search(f"{path}: line [0-9]+: (gzip|zstd) data damaged or cut short", parsed)
     else:
         assert parsed.quality["bad_lines"] == 1
-        assert "gzip data damaged or cut short" in parsed.quality["first_bad_line"]
+        assert "data damaged or cut short" in parsed.quality["first_bad_line"]
         assert begins(parsed, whole)
 
 
@@ -452,6 +464,50 @@ def test_bad_lines_are_allowed_up_to_their_number(
         parsed = parse(path, max_bad_lines=allowed)
         assert same_states(parsed, whole)
         assert parsed.quality["bad_lines"] == bad
+
+
+def test_of_a_damaged_gz_all_before_the_damage_is_read(tmp_path: Path, lines: Lines, whole: Parsed) -> None:
+    path = write_lines(tmp_path / "raw.gz", lines)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2 :] = b"\xff" * (len(content) - len(content) // 2)
+    path.write_bytes(content)
+    parsed = parse(path)
+    assert begins(parsed, whole)
+    assert 0.3 < len(parsed.update_ids) / len(whole.update_ids) < 0.6
+
+
+@pytest.mark.parametrize("padding", [b"", b"\0" * 1_000])
+def test_gz_of_several_members_is_one_file(tmp_path: Path, lines: Lines, whole: Parsed, padding: bytes) -> None:
+    path = tmp_path / "raw.gz"
+    members = [gzip.compress(b"".join(lines[at : at + 37])) for at in range(0, len(lines), 37)]
+    path.write_bytes(b"".join(members) + padding)
+    assert same_states(parse(path, max_bad_lines=0), whole)
+
+
+def test_blocks_of_any_size_give_the_same(
+    tmp_path: Path, lines: Lines, whole: Parsed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number, size in enumerate((1, 100, 5_000)):
+        monkeypatch.setattr(raw, "BLOCK", size)
+        monkeypatch.setattr(raw, "PIECE", size + 7)
+        path = write_lines(tmp_path / f"raw{number}", [*lines[:20], b"junk\n", *lines[20:]])
+        parsed = parse(path)
+        assert same_states(parsed, whole)
+        assert parsed.quality["first_bad_line"].startswith(f"{path}: line 21: ")
+
+
+def test_endless_line_is_bad_and_what_follows_is_read(
+    tmp_path: Path, lines: Lines, whole: Parsed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(raw, "BLOCK", 1_000)
+    monkeypatch.setattr(raw, "PIECE", 1_000)
+    monkeypatch.setattr(raw, "LONGEST_LINE", 50_000)
+    path = write_lines(tmp_path / "raw", [*lines[:20], b"1 {" + b"7" * 200_000 + b"}\n", *lines[20:], b"junk"])
+    parsed = parse(path)
+    assert same_states(parsed, whole)
+    assert (parsed.quality["bad_lines"], parsed.quality["first_bad_line"]) == (
+        2, f"{path}: line 21: no JSON after the time",
+    )  # fmt: skip
 
 
 NO_ID: list[Any] = [None, 1.5, True, "12", [], {}, -1, 2**63, 2**64, 10**30]

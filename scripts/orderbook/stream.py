@@ -1,0 +1,100 @@
+"""The normalised update stream, which every venue's adapter makes: batches of messages in NumPy arrays.
+
+A batch holds the messages of a stretch of the stream in order, their levels one after another, and best quotes of an
+independent stream. Prices of levels are integers in units of 1e-8 of the quote currency, so that a level is found again
+exactly; sizes are the float64 nearest to the venue's text, times ns UTC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+
+from scripts.lib.kernels import Array
+from scripts.orderbook.records import PRICE_SCALE, Diff, Quote, Snapshot
+
+DIFF, SNAPSHOT = 0, 1
+BID, ASK = 0, 1
+NO_ID = -1  # `previous_id` of venues that do not name the message before
+
+MESSAGE = np.dtype(
+    [(name, np.int64) for name in (
+        "kind", "local_time", "event_time", "first_id", "final_id", "previous_id",
+        "begin", "end",  # its levels
+    )]
+)  # fmt: skip
+LEVEL = np.dtype([("side", np.int64), ("price", np.int64), ("size", np.float64)])
+QUOTE = np.dtype([("update_id", np.int64)] + [(name, np.float64) for name in ("bid", "bid_size", "ask", "ask_size")])
+FILLED = np.dtype([(name, np.int64) for name in ("messages", "levels", "quotes")])
+
+
+class Batch(NamedTuple):
+    """Arrays of a stretch of the stream; of each, only the first `filled` entries count."""
+
+    messages: Array
+    levels: Array
+    quotes: Array
+    filled: Array  # one record of FILLED
+
+
+def empty(messages: int, levels: int, quotes: int) -> Batch:
+    """A batch with room for so many entries."""
+    return Batch(np.empty(messages, MESSAGE), np.empty(levels, LEVEL), np.empty(quotes, QUOTE), np.zeros(1, FILLED))
+
+
+def batch_of(records: Iterable[Snapshot | Diff | Quote]) -> Batch:
+    """A batch of records."""
+    records = list(records)
+    levels = sum(0 if isinstance(record, Quote) else len(record.bids) + len(record.asks) for record in records)
+    batch = empty(len(records), levels, len(records))
+    for record in records:
+        append(batch, record)
+    return batch
+
+
+def append(batch: Batch, record: Snapshot | Diff | Quote) -> None:
+    """Add a record; the batch must have room for it."""
+    filled = batch.filled[0]
+    if isinstance(record, Quote):
+        bid, ask = record.bid / PRICE_SCALE, record.ask / PRICE_SCALE
+        batch.quotes[filled["quotes"]] = record.update_id, bid, record.bid_size, ask, record.ask_size
+        filled["quotes"] += 1
+        return
+    begin = int(filled["levels"])
+    entries = [(BID, *level) for level in record.bids] + [(ASK, *level) for level in record.asks]
+    end = begin + len(entries)
+    batch.levels[begin:end] = entries
+    if isinstance(record, Snapshot):
+        ids = SNAPSHOT, record.update_id, record.update_id, NO_ID
+    else:
+        previous = NO_ID if record.previous_id is None else record.previous_id
+        ids = DIFF, record.first_id, record.final_id, previous
+    batch.messages[filled["messages"]] = ids[0], record.local_time, record.event_time, *ids[1:], begin, end
+    filled["messages"] += 1
+    filled["levels"] = end
+
+
+def size(batch: Batch) -> int:
+    """Number of messages."""
+    return int(batch.filled[0]["messages"])
+
+
+def messages_of(batch: Batch) -> Array:
+    return batch.messages[: size(batch)]
+
+
+def quotes_of(batch: Batch) -> Array:
+    return batch.quotes[: batch.filled[0]["quotes"]]
+
+
+def copied(batch: Batch, start: int, stop: int) -> Batch:
+    """A batch of its own of the messages start … stop - 1, without quotes."""
+    messages = batch.messages[start:stop].copy()
+    first, last = (int(messages["begin"][0]), int(messages["end"][-1])) if len(messages) else (0, 0)
+    levels = batch.levels[first:last].copy()
+    messages["begin"] -= first
+    messages["end"] -= first
+    filled = np.array([(len(messages), len(levels), 0)], FILLED)
+    return Batch(messages, levels, np.empty(0, QUOTE), filled)
