@@ -100,9 +100,9 @@ def cpu_of_children() -> float:
 
 def run_rival(raw: Path, depth: int, rows: int) -> dict[str, Any]:
     """The rival in its own environment, which is built first where it is not there."""
-    prefix = ROOT / ".venv-bench"
+    prefix = ROOT / ".envs" / "bench-books"
     build = ["env", "create", "--file", str(ROOT / "envs/bench-books.yaml"), "--prefix", str(prefix)]
-    subprocess.run([sys.executable, str(ROOT / "envs/bin/conda"), *build], check=True, env=clean_environment())
+    subprocess.run([sys.executable, str(ROOT / "envs/bin/conda.py"), *build], check=True, env=clean_environment())
     program = [prefix / "bin/python", ROOT / "tests/bench/rival_hftbacktest.py"]
     done = subprocess.run(
         [*program, raw, str(depth), str(rows)], check=True, env=clean_environment(), capture_output=True, text=True

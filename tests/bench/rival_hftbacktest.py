@@ -1,9 +1,9 @@
 """What hftbacktest needs from a raw capture to the top levels of the book after every depth message.
 
-    .venv-bench/bin/python tests/bench/rival_hftbacktest.py RAW.gz DEPTH ROWS
+    .envs/bench-books/bin/python tests/bench/rival_hftbacktest.py RAW.gz DEPTH ROWS
 
-ROWS is the room that `convert` needs. Runs in the environment envs/bench-books.yaml. Prints JSON: wall seconds of `convert`
-and of the replay, CPU seconds of both, states read. To be generous, neither starting Python nor compiling counts,
+ROWS is the room that `convert` needs. Runs in the environment envs/bench-books.yaml. Prints JSON: wall seconds of
+`convert` and of the replay, CPU seconds of both, states read. To be generous, neither starting Python nor compiling counts,
 trades are taken out before the replay, and nothing is stored.
 """
 
