@@ -3,8 +3,8 @@
     .envs/bench-books/bin/python tests/bench/rival_hftbacktest.py RAW.gz DEPTH ROWS
 
 ROWS is the room that `convert` needs. Runs in the environment envs/bench-books.yaml. Prints JSON: wall seconds of
-`convert` and of the replay, CPU seconds of both, states read. To be generous, neither starting Python nor compiling counts,
-trades are taken out before the replay, and nothing is stored.
+`convert` and of the replay, CPU seconds of both, states read. To be generous, neither starting Python nor compiling
+counts, trades are taken out before the replay, and nothing is stored.
 """
 
 from __future__ import annotations
