@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -90,7 +89,7 @@ def _called(node: ast.Call) -> str:
 @cache
 def digest(path: Path) -> str:
     """16 hex digits over the syntax tree of a file, equal on Python 3.11 to 3.13."""
-    return hashlib.sha256("\n".join(_walk(_tree(path))).encode()).hexdigest()[:16]
+    return hashlib.sha256("\n".join(_lines(_tree(path))).encode()).hexdigest()[:16]
 
 
 @cache
@@ -98,26 +97,35 @@ def _tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"), filename=_shown(path))
 
 
-def _walk(node: object) -> Iterator[str]:
+def _lines(tree: ast.AST) -> list[str]:
     """Flatten a syntax tree to lines; our own walk, since `ast.dump` prints differently from version to version.
 
     Empty fields are left out (newer versions add fields), and so are strings that stand alone: docstrings, and
     the texts under the fields of a class.
     """
+    lines: list[str] = []
+    _append(tree, lines)
+    return lines
+
+
+def _append(node: object, lines: list[str]) -> None:
+    """Add the lines of a node; appending to one list is much faster than nested generators."""
     if isinstance(node, ast.AST):
-        yield f"({type(node).__name__}"
+        lines.append(f"({type(node).__name__}")
         for name in node._fields:
             value = getattr(node, name, None)
             if isinstance(node, ast.JoinedStr):  # early releases of 3.12 add empty texts: f"{x:{width}}"
                 value = [part for part in node.values if getattr(part, "value", None) != ""]
             if name not in IGNORED_FIELDS and value is not None and value != []:
-                yield f".{name}"
-                yield from _walk(value)
-        yield ")"
+                lines.append(f".{name}")
+                _append(value, lines)
+        lines.append(")")
     elif isinstance(node, list):
-        yield from (line for item in node if not _is_text(item) for line in _walk(item))
+        for item in node:
+            if not _is_text(item):
+                _append(item, lines)
     else:
-        yield f"{type(node).__name__} {node!a}"  # what repr escapes grows with each version's Unicode tables
+        lines.append(f"{type(node).__name__} {node!a}")  # what repr escapes grows with each version's Unicode tables
 
 
 def _is_text(node: object) -> bool:
