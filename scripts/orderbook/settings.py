@@ -9,7 +9,10 @@ from pydantic import Field, model_validator
 
 from scripts.lib.settings import Settings
 
-Venue = Literal["binance-spot", "binance-usdm", "binance-coinm"]
+Venue = Literal[
+    "binance-spot", "binance-usdm", "binance-coinm", "bybit", "kraken", "okx", "bitget", "coinbase", "bitmex", "tardis",
+    "lobster", "databento",
+]  # fmt: skip
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 Window = Annotated[int, Field(ge=2, le=1_000_000)]
 Lag = Annotated[int, Field(ge=1, le=8_000)]

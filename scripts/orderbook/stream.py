@@ -13,19 +13,20 @@ from typing import NamedTuple
 import numpy as np
 
 from scripts.lib.kernels import Array
-from scripts.orderbook.records import PRICE_SCALE, Diff, Quote, Snapshot
+from scripts.orderbook.records import DIFF, PRICE_SCALE, Diff, Quote, Snapshot
 
-DIFF, SNAPSHOT = 0, 1
 BID, ASK = 0, 1
 NO_ID = -1  # `previous_id` of venues that do not name the message before
+NO_CHECKSUM = -1
 
 MESSAGE = np.dtype(
     [(name, np.int64) for name in (
         "kind", "local_time", "event_time", "first_id", "final_id", "previous_id",
+        "limit", "checksum",  # see records.Snapshot
         "begin", "end",  # its levels
     )]
 )  # fmt: skip
-LEVEL = np.dtype([("side", np.int64), ("price", np.int64), ("size", np.float64)])
+LEVEL = np.dtype([("side", np.int64), ("price", np.int64), ("size", np.float64), ("digits", np.int64)])
 QUOTE = np.dtype([("update_id", np.int64)] + [(name, np.float64) for name in ("bid", "bid_size", "ask", "ask_size")])
 FILLED = np.dtype([(name, np.int64) for name in ("messages", "levels", "quotes")])
 
@@ -63,15 +64,21 @@ def append(batch: Batch, record: Snapshot | Diff | Quote) -> None:
         filled["quotes"] += 1
         return
     begin = int(filled["levels"])
-    entries = [(BID, *level) for level in record.bids] + [(ASK, *level) for level in record.asks]
+    entries = [(BID, *level, 0) for level in record.bids] + [(ASK, *level, 0) for level in record.asks]
     end = begin + len(entries)
     batch.levels[begin:end] = entries
+    if record.digits:
+        batch.levels["digits"][begin:end] = record.digits
     if isinstance(record, Snapshot):
-        ids = SNAPSHOT, record.update_id, record.update_id, NO_ID
+        kind, ids = record.kind, (record.update_id, record.update_id, NO_ID)
     else:
-        previous = NO_ID if record.previous_id is None else record.previous_id
-        ids = DIFF, record.first_id, record.final_id, previous
-    batch.messages[filled["messages"]] = ids[0], record.local_time, record.event_time, *ids[1:], begin, end
+        kind, ids = (
+            DIFF,
+            (record.first_id, record.final_id, NO_ID if record.previous_id is None else record.previous_id),
+        )
+    checksum = NO_CHECKSUM if record.checksum is None else record.checksum
+    times = record.local_time, record.event_time
+    batch.messages[filled["messages"]] = kind, *times, *ids, record.limit, checksum, begin, end
     filled["messages"] += 1
     filled["levels"] = end
 

@@ -295,7 +295,7 @@ def test_waiting_for_a_snapshot_keeps_only_the_latest_diffs(monkeypatch: pytest.
 
 def side_of(side: int, entries: list[Level]) -> Levels:
     levels = new_levels(5)
-    take_snapshot(levels, np.array([(side, *entry) for entry in entries], LEVEL), 0)
+    take_snapshot(levels, np.array([(side, *entry, 0) for entry in entries], LEVEL), 0)
     return levels
 
 

@@ -14,11 +14,11 @@ import orjson
 import pytest
 
 from scripts.lib.errors import InputError
-from scripts.orderbook import binance
-from scripts.orderbook.binance_scan import scan, scanner
 from scripts.orderbook.raw import BadLines, Block
 from scripts.orderbook.settings import Venue
 from scripts.orderbook.stream import empty, messages_of, quotes_of
+from scripts.orderbook.venues import binance
+from scripts.orderbook.venues.binance_scan import scan, scanner
 
 STAMP = b"1704067200000000000"
 FUTURES: dict[str, Any] = {
@@ -55,7 +55,7 @@ class Found(NamedTuple):
 
 def read(text: bytes, venue: Venue, symbol: str | None) -> Found:
     bad = BadLines(10**9)
-    adapter = binance.Adapter(venue, symbol, bad)
+    adapter = binance.Binance(venue, symbol, bad)
     try:
         batch = adapter.read(Block(Path("raw"), 1, text))
     except InputError as error:
@@ -120,11 +120,11 @@ def test_usual_lines_need_no_parser(
 
 def test_values_are_those_of_the_line(both: Callable[..., Found]) -> None:
     messages, quotes, *_ = both(line(wrapped(FUTURES, "depth")) + line(wrapped(QUOTE, "bookTicker")))
-    (kind, local, event, first, final, previous, levels), *_ = messages
+    (kind, local, event, first, final, previous, limit, checksum, levels), *_ = messages
     assert (kind, local, event) == (0, 1_704_067_200_000_000_000, 1_704_067_200_123_000_000)
-    assert (first, final, previous) == (11, 15, 9)
+    assert (first, final, previous, limit, checksum) == (11, 15, 9, 0, -1)
     prices = [(0, 10_010_000_000, 1.5), (0, 1, 0.0), (1, 10_100_000_000, 3.0), (1, 123_456_712_500_000, 0.001)]
-    assert levels == prices
+    assert levels == [(*price, 0) for price in prices]
     assert quotes == [(12, 1.1, 2.0, 1.2, 0.5)]
 
 
@@ -158,7 +158,7 @@ def test_decimals_are_the_nearest_floats(both: Callable[..., Found]) -> None:
     texts = [f"{chosen.randrange(10 ** chosen.randint(1, 9))}.{chosen.randrange(10**8):08d}" for _ in range(3_000)]
     levels = [["1", text[: chosen.randint(len(text) - 7, len(text))]] for text in texts]
     messages, *_ = both(line(FUTURES) + line(FUTURES | {"b": levels, "a": []}))
-    assert [size for _, _, size in messages[1][-1]] == [float(text) for _, text in levels]
+    assert [size for _, _, size, _ in messages[1][-1]] == [float(text) for _, text in levels]
 
 
 INTEGERS = ["0", "00", "-0", "1.0", "1e3", "true", "null", '"5"', "[]", "{}", "", "9223372036854", "9223372036855",
