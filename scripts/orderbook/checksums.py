@@ -51,7 +51,7 @@ def digits_of(price: str, size: str, units: int, amount: float) -> int:
         units: the scaled price.
         amount: the size.
     """
-    price_decimals, size_decimals = _decimals(price), _decimals(size)
+    price_decimals, size_decimals = decimals_of(price), decimals_of(size)
     if max(price_decimals, size_decimals) > MOST_DECIMALS or amount > LARGEST or f"{amount:.{size_decimals}f}" != size:
         return NO_DIGITS
     if f"{Decimal(units).scaleb(-PRICE_DECIMALS):.{price_decimals}f}" != price:
@@ -59,7 +59,16 @@ def digits_of(price: str, size: str, units: int, amount: float) -> int:
     return price_decimals | size_decimals << 8
 
 
-def _decimals(text: str) -> int:
+def fixed_digits(price_decimals: int, size_decimals: int, units: int, amount: float) -> int:
+    """As `digits_of`, of texts with so many decimals."""
+    fits = units % 10 ** max(PRICE_DECIMALS - price_decimals, 0) == 0 and float(f"{amount:.{size_decimals}f}") == amount
+    return price_decimals | size_decimals << 8 if fits and amount <= LARGEST else NO_DIGITS
+
+
+def decimals_of(text: str) -> int:
+    """Decimals of a number's text; one with an exponent tells none."""
+    if "e" in text or "E" in text:
+        return 0
     return len(text.partition(".")[2])
 
 

@@ -26,6 +26,7 @@ STEP = 512  # bytes unpacked at once where a piece turned out to be damaged
 BLOCK = 1 << 20  # bytes of text scanned at once: with what is found there it fits into a core's cache
 SECOND, DECIMALS = 1_000_000_000, 9  # ns
 UNITS = [(10**17, 1), (10**14, 1_000), (10**11, 1_000_000)]  # smallest time so written, its unit in ns; below: seconds
+SIGNS_OF_LIFE = (b"ping", b"pong")  # of venues whose sign is no JSON
 COLLECTOR = (b"configuration:", b"ws://", b"wss://", b"http://", b"https://")
 LONGEST_LINE = 1 << 26  # bytes; a snapshot of 5,000 levels has 300 KB
 
@@ -192,6 +193,8 @@ def decode(line: bytes, loads: Callable[[bytes], Any] = orjson.loads) -> tuple[i
             return None
     stamp, _, text = line.partition(b" ")
     local_time = time_of(stamp.removesuffix(b":"))
+    if text.strip() in SIGNS_OF_LIFE:
+        return None
     return "does not begin with a time" if local_time == NO_TIME else _decoded(local_time, text, loads)
 
 

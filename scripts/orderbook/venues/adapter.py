@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -79,8 +79,6 @@ class JsonLines(Adapter):
     numbered: ClassVar[bool] = True
     """Whether the venue's ids show that a message is missing. Where they do not and no checksum tells either, a line
     that cannot be read counts as a message lost."""
-    loads: ClassVar[Callable[[bytes], Any]] = orjson.loads
-    """The JSON parser."""
 
     def __init__(self, venue: Venue, symbol: str | None, bad: BadLines) -> None:
         super().__init__(venue, symbol, bad)
@@ -89,6 +87,15 @@ class JsonLines(Adapter):
         self._number = 0  # of the last message of the symbol
         self._bad_before = 0  # bad lines, those of damaged files included
         self._place = ""
+
+    @staticmethod
+    def loads(text: bytes) -> Any:
+        """Decode the JSON of a line.
+
+        Raises:
+            ValueError: it is none.
+        """
+        return orjson.loads(text)
 
     @abstractmethod
     def records(self, local_time: int, message: Any) -> Iterable[Record]:
@@ -123,7 +130,7 @@ class JsonLines(Adapter):
         Raises:
             ValueError: it is no symbol.
         """
-        if type(symbol) is not str or not symbol:
+        if type(symbol) is not str or not symbol.isascii() or not symbol.isprintable() or not symbol:
             raise ValueError(f"{symbol!r:.40} is no symbol")
         symbol = symbol.upper()
         if symbol not in self._met:
@@ -150,7 +157,7 @@ class JsonLines(Adapter):
         return None
 
     def _read_line(self, path: Path, number: int, line: bytes) -> list[Record]:
-        decoded = decode(line, type(self).loads)
+        decoded = decode(line, self.loads)
         if decoded is None:
             return []
         if isinstance(decoded, str):
@@ -164,10 +171,14 @@ class JsonLines(Adapter):
         return []
 
     def _note_losses(self) -> None:
-        """Leave out a number for bad lines, so that the next message does not continue the one before."""
-        if self.bad.count > self._bad_before and not self.numbered and self.checksum == NONE:
-            self._number += 1
+        """Bad lines, those of damaged files included, may have been messages."""
+        if self.bad.count > self._bad_before:
+            self.lose()
         self._bad_before = self.bad.count
+
+    def lose(self) -> None:
+        """A message may be lost: where nothing would show it, leave out an id."""
+        self._number += not self.numbered and self.checksum == NONE
 
     def _refuse_several(self, path: Path) -> None:
         others = [symbol for symbol in self._met if symbol != self.symbol]

@@ -7,11 +7,17 @@ from scripts.orderbook.raw import BadLines
 from scripts.orderbook.settings import Venue
 from scripts.orderbook.venues.adapter import Adapter
 from scripts.orderbook.venues.binance import Binance
+from scripts.orderbook.venues.bitget import Bitget
+from scripts.orderbook.venues.kraken import Kraken
+from scripts.orderbook.venues.okx import Okx
 
 ADAPTERS: dict[str, type[Adapter]] = {
     "binance-spot": Binance,
     "binance-usdm": Binance,
     "binance-coinm": Binance,
+    "kraken": Kraken,
+    "okx": Okx,
+    "bitget": Bitget,
 }
 
 

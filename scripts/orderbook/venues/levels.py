@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from scripts.orderbook.checksums import digits_of
 from scripts.orderbook.records import Level, scaled
 
 
@@ -17,6 +18,13 @@ def levels_of(entries: Any) -> list[Level]:
     if type(entries) is not list:
         raise TypeError("levels are no list")
     return [level_of(entry) for entry in entries]
+
+
+def texted_levels(entries: Any) -> tuple[list[Level], list[int]]:
+    """As `levels_of`, with the digits of the texts, over which checksums are taken."""
+    levels = levels_of(entries)
+    digits = [digits_of(entry[0], entry[1], *level) for entry, level in zip(entries, levels, strict=True)]
+    return levels, digits
 
 
 def level_of(entry: Any) -> Level:
