@@ -26,6 +26,7 @@ VERIFIED, FAILED, UNVERIFIABLE = range(3)
 LEVELS = {NONE: 0, TOP_10: 10, TOP_25: 25}  # that the window must hold
 NO_DIGITS = -1  # of a text that its numbers do not give back
 MOST_DECIMALS = 18
+MOST_PLAIN = 16  # characters: 15 digits, which float64 holds, and a dot
 POWERS = 10 ** np.arange(MOST_DECIMALS + 1)
 POLYNOMIAL = 0xEDB88320  # of CRC-32 (ISO 3309), bits reversed
 DOT, COLON, ZERO = (ord(mark) for mark in ".:0")
@@ -52,11 +53,20 @@ def digits_of(price: str, size: str, units: int, amount: float) -> int:
         amount: the size.
     """
     price_decimals, size_decimals = decimals_of(price), decimals_of(size)
-    if max(price_decimals, size_decimals) > MOST_DECIMALS or amount > LARGEST or f"{amount:.{size_decimals}f}" != size:
+    if max(price_decimals, size_decimals) > MOST_DECIMALS or amount > LARGEST:
         return NO_DIGITS
-    if f"{Decimal(units).scaleb(-PRICE_DECIMALS):.{price_decimals}f}" != price:
-        return NO_DIGITS
-    return price_decimals | size_decimals << 8
+    same_price = is_plain(price) or f"{Decimal(units).scaleb(-PRICE_DECIMALS):.{price_decimals}f}" == price
+    same_size = is_plain(size) or f"{amount:.{size_decimals}f}" == size
+    return price_decimals | size_decimals << 8 if same_price and same_size else NO_DIGITS
+
+
+def is_plain(text: str) -> bool:
+    """Whether it is the usual text of a number that float64 tells exactly: digits, and a dot in the midst of some."""
+    if len(text) > MOST_PLAIN or not text.isascii():
+        return False
+    whole, dot, decimals = text.partition(".")
+    is_short = whole.isdigit() and (whole[0] != "0" or len(whole) == 1)
+    return is_short and (decimals.isdigit() if dot else True)
 
 
 def fixed_digits(price_decimals: int, size_decimals: int, units: int, amount: float) -> int:
@@ -69,7 +79,8 @@ def decimals_of(text: str) -> int:
     """Decimals of a number's text; one with an exponent tells none."""
     if "e" in text or "E" in text:
         return 0
-    return len(text.partition(".")[2])
+    dot = text.find(".")
+    return len(text) - dot - 1 if dot >= 0 else 0
 
 
 @kernel

@@ -193,7 +193,7 @@ def decode(line: bytes, loads: Callable[[bytes], Any] = orjson.loads) -> tuple[i
             return None
     stamp, _, text = line.partition(b" ")
     local_time = time_of(stamp.removesuffix(b":"))
-    if text.strip() in SIGNS_OF_LIFE:
+    if len(text) < 8 and text.strip() in SIGNS_OF_LIFE:
         return None
     return "does not begin with a time" if local_time == NO_TIME else _decoded(local_time, text, loads)
 
@@ -220,7 +220,10 @@ def time_of(stamp: bytes) -> int:
 
 def unit_of(value: int) -> int:
     """The unit of a time in ns, told by its size: up to the year 5138 it cannot be mistaken."""
-    return next((unit for smallest, unit in UNITS if value >= smallest), SECOND)
+    for smallest, unit in UNITS:
+        if value >= smallest:
+            return unit
+    return SECOND
 
 
 def _in_range(time: int) -> int:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any
 
 from scripts.orderbook.checksums import digits_of
 from scripts.orderbook.records import Level, scaled
+
+REMEMBERED = 4_096  # pairs of texts: removed levels, and those that flicker
 
 
 def levels_of(entries: Any) -> list[Level]:
@@ -22,9 +25,23 @@ def levels_of(entries: Any) -> list[Level]:
 
 def texted_levels(entries: Any) -> tuple[list[Level], list[int]]:
     """As `levels_of`, with the digits of the texts, over which checksums are taken."""
-    levels = levels_of(entries)
-    digits = [digits_of(entry[0], entry[1], *level) for entry, level in zip(entries, levels, strict=True)]
+    if type(entries) is not list:
+        raise TypeError("levels are no list")
+    levels, digits = [], []
+    for entry in entries:
+        price, size = entry[0], entry[1]
+        if type(entry) is not list or type(price) is not str or type(size) is not str:
+            raise TypeError("a level is no pair of texts")
+        units, amount, told = _texted(price, size)
+        levels.append((units, amount))
+        digits.append(told)
     return levels, digits
+
+
+@lru_cache(REMEMBERED)
+def _texted(price: str, size: str) -> tuple[int, float, int]:
+    units, amount = scaled(price), size_of(size)
+    return units, amount, digits_of(price, size, units, amount)
 
 
 def level_of(entry: Any) -> Level:
