@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scripts.lib.kernels import Array, kernel
-from scripts.orderbook.checksums import FAILED, NONE, UNVERIFIABLE, VERIFIED, verify
+from scripts.orderbook.checksums import FAILED, NONE, NOT_SENT, UNVERIFIABLE, VERIFIED, verify
 from scripts.orderbook.levels import (
     Levels,
     drop_older,
@@ -113,7 +113,8 @@ def advance(state: State, batch: Batch, start: int, rules: Rules, rows: Rows) ->
         for j in range(message.begin, message.end):
             entry = batch.levels[j]
             set_level(state.levels, entry.side, entry.price, entry.size, head.stamp, entry.digits)
-        if not (_is_the_venues(state, message, rules) and conclude(state, message, rules, rows)):
+        proof = _compare(state, message, rules)
+        if proof == FAILED or not conclude(state, message, rules, rows, proof == VERIFIED):
             return i + 1, UNSOUND
     return count, END
 
@@ -126,17 +127,17 @@ def _follows(head: Any, message: Any) -> bool:
 
 
 @kernel
-def _is_the_venues(state: State, message: Any, rules: Rules) -> bool:
-    """Drop the levels that the venue no longer keeps, and compare with its checksum; False if that fails."""
+def _compare(state: State, message: Any, rules: Rules) -> int:
+    """Drop the levels that the venue no longer keeps, and compare the others with its checksum, if there is one."""
     if message.limit > 0:
         truncate(state.levels, message.limit)
     if message.checksum == NO_CHECKSUM or rules.checksum == NONE:
-        return True
+        return NOT_SENT
     result, counts = verify(state.levels, rules.checksum, message.checksum), state.counts[0]
     counts.verified += result == VERIFIED
     counts.failed += result == FAILED
     counts.unverifiable += result == UNVERIFIABLE
-    return bool(result != FAILED)
+    return result
 
 
 @kernel
@@ -149,7 +150,8 @@ def restart(state: State, snapshot: Batch, rules: Rules, rows: Rows) -> bool:
     head, message = state.head[0], snapshot.messages[0]
     head.stamp += 1
     take_snapshot(state.levels, snapshot.levels[message.begin : message.end], head.stamp, message.limit > 0)
-    if not _is_the_venues(state, message, rules):
+    proof = _compare(state, message, rules)
+    if proof == FAILED:
         return False
     if rules.crossed == RESYNC and is_crossed(state.levels):
         state.counts[0].crossed += 1
@@ -161,12 +163,16 @@ def restart(state: State, snapshot: Batch, rules: Rules, rows: Rows) -> bool:
     state.counts[0].segments += 1
     if head.segment > 0:
         state.counts[0].resyncs += 1
-    return conclude(state, message, rules, rows)
+    return conclude(state, message, rules, rows, proof == VERIFIED)
 
 
 @kernel
-def conclude(state: State, message: Any, rules: Rules, rows: Rows) -> bool:
-    """What follows each message that was applied: times, crossed books, the row; False if the book may not go on."""
+def conclude(state: State, message: Any, rules: Rules, rows: Rows, is_proven: bool) -> bool:
+    """What follows each message that was applied: times, crossed books, the row; False if the book may not go on.
+
+    Args:
+        is_proven: whether a checksum shows that the book is the venue's: then no level is dropped, crossed or not.
+    """
     head, counts = state.head[0], state.counts[0]
     if message.event_time < head.event_time:
         counts.time_going_back += 1
@@ -176,7 +182,7 @@ def conclude(state: State, message: Any, rules: Rules, rows: Rows) -> bool:
         counts.crossed += 1
         if rules.crossed == RESYNC:
             return False
-        if rules.crossed == DROP_OLDER:
+        if rules.crossed == DROP_OLDER and not is_proven:
             counts.crossed_levels_dropped += drop_older(state.levels)
     head.unwritten += 1
     if _is_due(head, rules):

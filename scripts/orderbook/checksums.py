@@ -22,7 +22,7 @@ from scripts.orderbook.records import LARGEST, PRICE_DECIMALS, PRICE_SCALE
 from scripts.orderbook.stream import ASK, BID
 
 NONE, TOP_10, TOP_25 = range(3)  # over what checksums are taken
-VERIFIED, FAILED, UNVERIFIABLE = range(3)
+VERIFIED, FAILED, UNVERIFIABLE, NOT_SENT = range(4)
 LEVELS = {NONE: 0, TOP_10: 10, TOP_25: 25}  # that the window must hold
 NO_DIGITS = -1  # of a text that its numbers do not give back
 MOST_DECIMALS = 18

@@ -84,6 +84,8 @@ def write_quality(
     names = ", ".join(str(file) for file in raw)
     if not counts["states"] and not (carries and counts["messages"]):
         missing = "no snapshot in it" if counts["messages"] else "no depth message in it"
+        if checksums["failed"]:
+            missing = "no snapshot in it whose checksum holds"
         reason = bad.first or adapter.explain() or missing
         raise InputError(f"{names}: no book could be rebuilt: {reason}")
     report = {

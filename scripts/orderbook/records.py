@@ -94,7 +94,7 @@ def scaled(price: str) -> int:
         exact = Decimal(price) * PRICE_SCALE
         units = int(exact) if exact == int(exact) and float_holds(int(exact)) else -1
     if not 0 <= units <= LARGEST // 2:
-        raise ValueError(f"price {price:.40}")
+        raise ValueError(f"price {price:.40} (books hold those from 0 to 4e10 with at most 8 decimals)")
     return units
 
 

@@ -65,8 +65,8 @@ class ParseOptions(Settings):
     """Instead: once this much event time has passed since the last state written, milliseconds; null: by messages."""
     crossed: Literal["drop_older", "flag", "resync"] = "drop_older"
     """What is done when a message leaves the best bid at or above the best ask. drop_older: the one of the two that
-    was set earlier is removed, until they no longer cross; flag: nothing, it is only counted; resync: the segment
-    ends, and the next snapshot begins a new one."""
+    was set earlier is removed, until they no longer cross (but none where the venue's checksum proves the book); flag:
+    nothing, it is only counted; resync: the segment ends, and the next snapshot begins a new one."""
     max_bad_lines: int = Field(100, ge=0)
     """Lines that may be unreadable before the part is refused."""
 

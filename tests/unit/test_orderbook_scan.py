@@ -181,6 +181,29 @@ STAMPS = [b"", b"0 ", b"007 ", b": ", b" ", b"1", b"1:", b"1:  ", b"1  ", b"-1 "
           b"9223372036854775808 ", b"922337203685477579999 ", b"1:: ", b"1\t"]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("stamp", "time", "fast"),
+    [
+        (b"1704067200123456789 ", 1_704_067_200_123_456_789, 1), (b"1704067200123456: ", 1_704_067_200_123_456_000, 1),
+        (b"1704067200123 ", 1_704_067_200_123_000_000, 0), (b"1704067200: ", 1_704_067_200_000_000_000, 0),
+        (b"1704067200.5 ", 1_704_067_200_500_000_000, 0), (b"1704067200.1234567: ", 1_704_067_200_123_456_700, 0),
+        (b"1704067200.123456789 ", 1_704_067_200_123_456_789, 0),
+        (b"100000000000000000 ", 10**17, 1), (b"99999999999999999 ", 99_999_999_999_999_999_000, -1),
+        (b"100000000000000 ", 10**17, 1), (b"99999999999999 ", 99_999_999_999_999 * 10**6, -1),
+        (b"100000000000 ", 10**17, 0), (b"99999999999 ", 99_999_999_999 * 10**9, -1),
+        (b"1704067200.1234567891 ", 0, -1), (b"1704067200. ", 0, -1), (b".5 ", 0, -1), (b"1e9 ", 0, -1),
+    ],
+)  # fmt: skip
+def test_times_of_any_unit_are_ns_without_rounding(
+    both: Callable[..., Found], stamp: bytes, time: int, fast: int
+) -> None:
+    """Of ns and us also by the scan itself; -1: it is no time, or later than int64 can tell."""
+    found = both(line(FUTURES) + line(FUTURES, stamp))
+    assert [message[1] for message in found.messages[1:]] == ([time] if fast >= 0 else [])
+    assert found.bad_lines == (fast < 0)
+    assert fast < 0 or taken(line(FUTURES, stamp), "binance-usdm") == fast
+
+
 @pytest.mark.parametrize("stamp", STAMPS)
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b" \n", b"x\n", b"\r\r\n", b"}\n"])
 def test_stamps_and_ends_read_alike(both: Callable[..., Found], stamp: bytes, end: bytes) -> None:

@@ -124,7 +124,10 @@ def _stamp(text: Array, at: int) -> tuple[int, int]:
         at += 1
     if not 0 < at - start <= LONGEST_STAMP or value < IN_US:
         return FAILED, 0
-    value *= 1 if value >= IN_NS else 1_000
+    if value < IN_NS:
+        if value > LARGEST // 1_000:
+            return FAILED, 0
+        value *= 1_000
     if text[at] == COLON:
         at += 1
     return (at + 1, value) if text[at] == BLANK else (FAILED, 0)

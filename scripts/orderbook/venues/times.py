@@ -10,7 +10,7 @@ from scripts.orderbook.raw import time_of
 from scripts.orderbook.records import LARGEST, NO_TIME
 
 MS, SECOND = 1_000_000, 1_000_000_000  # ns
-RFC_3339 = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|z|[+-]\d\d:\d\d)")
+RFC_3339 = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|z|[+-]\d\d:\d\d)", re.ASCII)
 
 
 def milliseconds(value: Any) -> int:
