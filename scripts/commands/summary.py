@@ -76,12 +76,14 @@ def order_books(path: Path, room: int) -> list[str]:
     total = {key: sum(int(row[key]) for row in rows) for key in ("messages", "states", "gaps", "bad_lines")}
     compared = sum(int(row["best_quotes_compared"]) for row in rows)
     equal = sum(int(row["best_quotes_equal"]) for row in rows)
+    verified, failed = (sum(int(row[f"checksums_{key}"]) for row in rows) for key in ("verified", "failed"))
     feeds = sorted({row["feed"] for row in rows})
     lines = [
         f"Order books: feeds {', '.join(feeds)}; {len(rows)} parts",
         f"  {total['messages']:,} depth messages read, {total['states']:,} book states rebuilt",
         f"  gaps in the update ids: {total['gaps']}; unreadable lines: {total['bad_lines']}",
-        f"  rebuilt best quotes equal to the venue's own: {equal:,} of {compared:,} states",
+        f"  rebuilt best quotes equal to the venue's own: {equal:,} of {compared:,} states;"
+        f" checksums: {verified:,} verified, {failed:,} failed",
     ]
     parts = [_part(row) for row in rows]
     room -= len(lines)

@@ -4,8 +4,8 @@
     def total(values): ...
 
 They lie in a folder of the user's cache, never beside the sources: an installation may be read-only. The folder bears
-a digest of all kernels of the package, since numba itself looks only at the file of the outermost function and would go
-on using an old helper out of another file.
+a digest of all kernels of the line (`scripts.LINE` with the packages in it), since numba itself looks only at the file
+of the outermost function and would go on using an old helper out of another file.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 """An array in the signature of a kernel; its docstring says of what."""
 
+LINE_DEPTH = 2  # dots in the name of a module of a line, such as scripts.orderbook.levels
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -33,7 +35,9 @@ def kernel(function: Function) -> Function:
     Kernels only borrow arrays: counting references to them took half of the time of short functions. So a kernel
     cannot make an array; it writes into those of its caller, and returns numbers.
     """
-    numba.config.CACHE_DIR = str(_folder(Path(function.__code__.co_filename).parent))
+    depth = function.__module__.count(".")
+    package = Path(function.__code__.co_filename).parents[max(depth - LINE_DEPTH, 0)]
+    numba.config.CACHE_DIR = str(_folder(package))
     compiled: Function = numba.njit(cache=True, error_model="numpy", _nrt=False)(function)
     return compiled
 
@@ -57,8 +61,8 @@ def _folder(package: Path) -> Path:
 def _digest(package: Path) -> str:
     """16 hex digits over the sources that hold kernels."""
     digest = hashlib.sha256()
-    for path in sorted(package.glob("*.py")):
+    for path in sorted(package.rglob("*.py")):
         content = path.read_bytes()
         if b"@kernel" in content:
-            digest.update(path.name.encode() + b"\0" + content)
+            digest.update(str(path.relative_to(package)).encode() + b"\0" + content)
     return digest.hexdigest()[:16]

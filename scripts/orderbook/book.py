@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from scripts.orderbook.advance import (
+    AT_RESTART,
     AT_SNAPSHOT,
     COUNTS,
-    CROSSED,
     FULL,
     GAP,
     HEAD,
     ROOM,
+    UNSOUND,
     Rows,
     Rules,
     State,
@@ -25,9 +26,11 @@ from scripts.orderbook.advance import (
     empty_rows,
     restart,
 )
+from scripts.orderbook.checksums import LEVELS
 from scripts.orderbook.levels import new_levels, with_room
+from scripts.orderbook.records import DIFF, REPLACE, SNAPSHOT
 from scripts.orderbook.sequence import reaches
-from scripts.orderbook.stream import DIFF, SNAPSHOT, Batch, copied, messages_of, size
+from scripts.orderbook.stream import Batch, copied, messages_of, size
 
 MAX_WAITING = 10_000  # diffs kept for the next snapshot: minutes, while a snapshot is late by seconds
 ROWS = 1_024  # states handed over at once
@@ -79,7 +82,7 @@ class Book:
         self.head = np.zeros(1, HEAD)
         self.head["segment"] = -1
         self.counts = np.zeros(1, COUNTS)
-        self.levels = new_levels(depth)
+        self.levels = new_levels(max(depth, LEVELS[self.rules.checksum]))
         self.waiting = Waiting()
         self.spare: Batch | None = None  # the last snapshot that came while nothing was missing
         self._rows = empty_rows(ROWS, depth)
@@ -87,7 +90,7 @@ class Book:
     def follow(self, batch: Batch) -> Iterator[Rows]:
         """Apply a batch; yields its states, in arrays that are used again afterwards."""
         diffs = messages_of(batch)
-        diffs = diffs[diffs["kind"] == DIFF]
+        diffs = diffs[(diffs["kind"] == DIFF) | (diffs["kind"] == REPLACE)]
         self.counts["messages"] += len(diffs)
         self.counts["updates"] += (diffs["end"] - diffs["begin"]).sum()
         yield from self._follow(batch)
@@ -109,8 +112,12 @@ class Book:
             elif reason == ROOM:
                 message = batch.messages[at]
                 self.levels = with_room(self.levels, int(message["end"] - message["begin"]))
-            elif reason == CROSSED:
+            elif reason == UNSOUND:
                 yield from self._part()
+            elif reason == AT_RESTART:
+                self.head["valid"] = 0
+                yield from self._restart(copied(batch, at, at + 1))
+                at += 1
             elif reason == AT_SNAPSHOT:
                 self.spare = copied(batch, at, at + 1)
                 at += 1
@@ -121,7 +128,7 @@ class Book:
 
     def _wait(self, batch: Batch, start: int) -> int:
         """Keep the diffs up to the next snapshot; the snapshot's place, or the end of the batch."""
-        snapshots = np.flatnonzero(messages_of(batch)["kind"][start:] == SNAPSHOT)
+        snapshots = np.flatnonzero(messages_of(batch)["kind"][start:] != DIFF)
         stop = start + int(snapshots[0]) if len(snapshots) else size(batch)
         self.counts["without_snapshot"] += self.waiting.add(batch, start, stop)
         return stop
@@ -142,8 +149,11 @@ class Book:
             yield from self._restart(spare)
 
     def _restart(self, snapshot: Batch) -> Iterator[Rows]:
-        """Begin a segment at a snapshot, and let the diffs that waited follow it."""
+        """Begin a segment at a snapshot, and let the diffs that waited follow it: all came before one of the stream."""
         yield from self._hand_over()
+        if snapshot.messages[0]["kind"] != SNAPSHOT:
+            self.counts["without_snapshot"] += self.waiting.messages
+            self.waiting.take()
         self.levels = with_room(self.levels, len(snapshot.levels))
         self.spare = None
         if not restart(State(self.levels, self.head, self.counts), snapshot, self.rules, self._rows):

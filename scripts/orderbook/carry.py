@@ -1,7 +1,8 @@
 """The book carried from one part of a feed to the next, as an .npz of plain arrays.
 
 It holds all that decides what the next message does: the levels and the horizon, where the stream is, the diffs that
-wait for a snapshot, the spare snapshot, and the best quotes that may still be compared.
+wait for a snapshot, the spare snapshot, the best quotes that may still be compared, and what the venue's adapter has
+learnt of the stream.
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ from scripts.orderbook.advance import HEAD
 from scripts.orderbook.book import Book
 from scripts.orderbook.levels import EMPTY, SLOT, new_levels, restore
 from scripts.orderbook.stream import FILLED, LEVEL, MESSAGE, QUOTE, Batch, copied, messages_of, size
+from scripts.orderbook.venues.adapter import Adapter
 
-FORMAT = 1
+FORMAT = 2
+ADAPTER = "adapter_"  # before the names of the adapter's arrays
 DTYPES = {
     "head": HEAD, "bids": SLOT, "asks": SLOT, "quotes": QUOTE,
     "waiting_messages": MESSAGE, "waiting_levels": LEVEL, "spare_messages": MESSAGE, "spare_levels": LEVEL,
@@ -31,6 +34,7 @@ DTYPES = {
 class Carried:
     """What a part hands over to the next one."""
 
+    path: Path
     venue: str
     symbol: str | None
     arrays: dict[str, Array]
@@ -40,12 +44,11 @@ class Carried:
         return self.arrays["quotes"]
 
     @property
-    def last_time(self) -> int:
-        """Local time of the last message, ns UTC."""
-        return int(self.arrays["head"]["local_time"][0])
+    def adapter(self) -> dict[str, Array]:
+        return {name.removeprefix(ADAPTER): self.arrays[name] for name in self.arrays if name.startswith(ADAPTER)}
 
 
-def save_book(path: Path, book: Book, venue: str, symbol: str | None, quotes: Array) -> None:
+def save_book(path: Path, book: Book, adapter: Adapter, quotes: Array) -> None:
     """Write a book and what goes with it."""
     sides = (slots[(slots["price"] != EMPTY) & (slots["size"] > 0)] for slots in book.levels.table)
     arrays: dict[str, Any] = dict(zip(("bids", "asks"), sides, strict=True))
@@ -53,11 +56,11 @@ def save_book(path: Path, book: Book, venue: str, symbol: str | None, quotes: Ar
     spare = joined([book.spare] if book.spare else [])
     for name, batch in (("waiting", waiting), ("spare", spare)):
         arrays[f"{name}_messages"], arrays[f"{name}_levels"] = batch.messages, batch.levels
-    texts: dict[str, Any] = {"format": np.array(FORMAT), "venue": np.array(venue), "symbol": np.array(symbol or "")}
+    arrays |= {ADAPTER + name: array for name, array in adapter.state().items()}
+    texts = {"format": FORMAT, "venue": adapter.venue, "symbol": adapter.symbol or ""}
+    arrays |= {name: np.array(text) for name, text in texts.items()}
     with path.open("wb") as file:
-        np.savez_compressed(
-            file, head=book.head, horizon=book.levels.sides["horizon"], quotes=quotes, **arrays, **texts
-        )
+        np.savez_compressed(file, head=book.head, horizon=book.levels.sides["horizon"], quotes=quotes, **arrays)
 
 
 def load_book(path: Path, venue: str, symbol: str | None) -> Carried:
@@ -71,7 +74,7 @@ def load_book(path: Path, venue: str, symbol: str | None) -> Carried:
             arrays: dict[str, Any] = {name: file[name] for name in file.files}
         if int(arrays["format"]) != FORMAT or any(arrays[name].dtype != dtype for name, dtype in DTYPES.items()):
             raise ValueError("another version's")
-        carried = Carried(str(arrays["venue"]), str(arrays["symbol"]) or None, arrays)
+        carried = Carried(path, str(arrays["venue"]), str(arrays["symbol"]) or None, arrays)
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"{path}: not a book of parse_book ({type(error).__name__}: {error})") from None
     if carried.venue != venue or (symbol and carried.symbol and symbol.upper() != carried.symbol):
@@ -79,9 +82,17 @@ def load_book(path: Path, venue: str, symbol: str | None) -> Carried:
     return carried
 
 
-def resume(book: Book, carried: Carried) -> None:
-    """Let a new book go on where the carried one ended."""
+def resume(book: Book, adapter: Adapter, carried: Carried) -> None:
+    """Let a new book and a new adapter go on where the carried ones ended.
+
+    Raises:
+        InputError: what the adapter left is not of this version.
+    """
     arrays = carried.arrays
+    try:
+        adapter.resume(carried.symbol, carried.adapter)
+    except (KeyError, ValueError, TypeError) as error:
+        raise InputError(f"{carried.path}: not a book of parse_book ({type(error).__name__}: {error})") from None
     book.head[:] = arrays["head"]
     book.counts["segments"] = book.head["valid"]  # a segment that goes on is one of this part too
     book.levels = new_levels(int(book.levels.shortest[0]), max(len(arrays["bids"]), len(arrays["asks"])))

@@ -6,7 +6,8 @@ of each side without a hole, best last, and is filled again from the table when 
 A level's key is its price on the bid side and the negative price on the ask side, so that the best key is the largest.
 
 The horizon: a snapshot of n levels says nothing about prices beyond its outermost levels. Beyond them the book holds
-only what has changed since, so a level may be missing there; `known` counts the levels that are certain.
+only what has changed since, so a level may be missing there; `known` counts the levels that are certain. Of a venue
+that tells of all levels, or of all that it keeps in step, there is no horizon.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from scripts.lib.kernels import Array, kernel
 from scripts.orderbook.records import EXACT, PRICE_SCALE
 from scripts.orderbook.stream import ASK, BID
 
-SLOT = np.dtype([("price", np.int64), ("size", np.float64), ("stamp", np.int64)])
+SLOT = np.dtype([("price", np.int64), ("size", np.float64), ("stamp", np.int64), ("digits", np.int64)])
 SIDE = np.dtype(
     [(name, np.int64) for name in (
         "near",     # levels in the window
@@ -94,7 +95,7 @@ def with_room(levels: Levels, more: int) -> Levels:
 def restore(levels: Levels, side: int, slots: Array) -> None:
     """Put levels (SLOT records) into a book; the horizon must be set before."""
     for i in range(slots.size):
-        set_level(levels, side, slots[i].price, slots[i].size, slots[i].stamp)
+        set_level(levels, side, slots[i].price, slots[i].size, slots[i].stamp, slots[i].digits)
 
 
 @kernel
@@ -109,25 +110,66 @@ def clear(levels: Levels) -> None:
 
 
 @kernel
-def take_snapshot(levels: Levels, entries: Array, stamp: int) -> None:
-    """Become the book of a snapshot; its outermost prices become the horizon. The table must have room."""
+def take_snapshot(levels: Levels, entries: Array, stamp: int, is_whole: bool = False) -> None:
+    """Become the book of a snapshot; its outermost prices become the horizon. The table must have room.
+
+    Args:
+        entries: levels (LEVEL records) of both sides.
+        stamp: number of the message.
+        is_whole: whether there are no levels beyond, so that there is no horizon.
+    """
     clear(levels)
     for side in range(2):
         outermost = HIGHEST
         for i in range(entries.size):
-            if entries[i].side == side and entries[i].size > 0:
-                set_level(levels, side, entries[i].price, entries[i].size, stamp)
-                outermost = min(outermost, _key(side, entries[i].price))
-        levels.sides[side].horizon = outermost
+            entry = entries[i]
+            if entry.side == side and entry.size > 0:
+                set_level(levels, side, entry.price, entry.size, stamp, entry.digits)
+                outermost = min(outermost, _key(side, entry.price))
+        levels.sides[side].horizon = LOWEST if is_whole else outermost
         levels.sides[side].known = levels.sides[side].live
 
 
 @kernel
-def set_level(levels: Levels, side: int, price: int, size: float, stamp: int) -> None:
+def remove_all(levels: Levels) -> None:
+    """Remove the levels one by one, which for a short book is faster than to clear the table."""
+    for side in range(2):
+        state = levels.sides[side]
+        if state.floor > LOWEST:
+            clear(levels)
+            return
+        while state.near > 0:
+            set_level(levels, side, _key(side, levels.near_key[side, state.near - 1]), 0.0, 0)
+
+
+@kernel
+def truncate(levels: Levels, limit: int) -> None:
+    """Keep the best `limit` levels of each side."""
+    for side in range(2):
+        while levels.sides[side].live > limit:
+            set_level(levels, side, _key(side, _worst(levels, side)), 0.0, 0)
+
+
+@kernel
+def _worst(levels: Levels, side: int) -> Any:
+    """Key of the last level."""
+    if levels.sides[side].floor == LOWEST:
+        return levels.near_key[side, 0]
+    worst: Any = np.int64(HIGHEST)
+    for i in range(levels.table.shape[1]):
+        slot = levels.table[side, i]
+        if slot.price != EMPTY and slot.size > 0:
+            worst = min(worst, _key(side, slot.price))
+    return worst
+
+
+@kernel
+def set_level(levels: Levels, side: int, price: int, size: float, stamp: int, digits: int = 0) -> None:
     """Set a level's size, or remove it (size 0; removing an unknown level is normal).
 
     Args:
         stamp: number of the message, from which the older one of two levels is told.
+        digits: of its texts, for checksums (scripts/orderbook/checksums.py).
     """
     state, slot = levels.sides[side], levels.table[side, _find(levels.table, side, price)]
     lived = slot.price == price and slot.size > 0
@@ -135,7 +177,7 @@ def set_level(levels: Levels, side: int, price: int, size: float, stamp: int) ->
         if slot.price != price:
             slot.price = price
             state.used += 1
-        slot.stamp = stamp
+        slot.stamp, slot.digits = stamp, digits
     elif not lived:
         return
     slot.size = size
@@ -167,6 +209,12 @@ def _find(table: Array, side: int, price: int) -> Any:
     while table[side, at].price != price and table[side, at].price != EMPTY:
         at = (at + 1) & last
     return at
+
+
+@kernel
+def digits_at(levels: Levels, side: int, price: int) -> Any:
+    """Digits of a level's texts."""
+    return levels.table[side, _find(levels.table, side, price)].digits
 
 
 # the window: arrays of both sides and the side are handed on, since each view of an array costs more than its use

@@ -1,6 +1,9 @@
 """Raw captures: files of text lines, gz, zst or plain, read in blocks of whole lines.
 
-A line is `<local time, ns> <json>`, `<local time, ns>: <json>`, or JSON alone where the collector noted no time.
+A line is `<local time> <json>`, `<local time>: <json>`, or JSON alone where the collector noted no time. The time is an
+integer of ns, us, ms or s (today these differ by a factor of a thousand, so its size tells which) or decimal seconds.
+Collectors of the cryptofeed family also note `<address> -> <local time>: <json>` for answers to their requests, and
+lines of what they were set to, connected to and sent, which hold nothing to read.
 """
 
 from __future__ import annotations
@@ -21,6 +24,10 @@ from scripts.orderbook.records import LARGEST, LONGEST_STAMP, NO_TIME
 PIECE = 65_536  # bytes read at once; a packed piece may hold a thousand times as much
 STEP = 512  # bytes unpacked at once where a piece turned out to be damaged
 BLOCK = 1 << 20  # bytes of text scanned at once: with what is found there it fits into a core's cache
+SECOND, DECIMALS = 1_000_000_000, 9  # ns
+UNITS = [(10**17, 1), (10**14, 1_000), (10**11, 1_000_000)]  # smallest time so written, its unit in ns; below: seconds
+SIGNS_OF_LIFE = (b"ping", b"pong")  # of venues whose sign is no JSON
+COLLECTOR = (b"configuration:", b"ws://", b"wss://", b"http://", b"https://")
 LONGEST_LINE = 1 << 26  # bytes; a snapshot of 5,000 levels has 300 KB
 
 
@@ -172,19 +179,52 @@ def _readable(stream: Any, piece: bytes) -> Iterator[bytes]:
         return
 
 
-def decode(line: bytes) -> tuple[int, Any] | str:
-    """(local time or NO_TIME, JSON) of a line, or what is wrong with it."""
-    if line.startswith(b"{"):
-        return _decoded(NO_TIME, line)
+def decode(line: bytes, loads: Callable[[bytes], Any] = orjson.loads) -> tuple[int, Any] | str | None:
+    """(local time in ns or NO_TIME, JSON) of a line, or what is wrong with it; None if it holds nothing to read.
+
+    Args:
+        loads: the JSON parser, which raises a ValueError.
+    """
+    if line.startswith((b"{", b"[")):
+        return _decoded(NO_TIME, line, loads)
+    if line.startswith(COLLECTOR):
+        _, arrow, line = line.partition(b" -> ")
+        if not arrow:
+            return None
     stamp, _, text = line.partition(b" ")
-    stamp = stamp.removesuffix(b":")
-    if not stamp.isdigit() or len(stamp) > LONGEST_STAMP or int(stamp) > LARGEST:
-        return "does not begin with a time in ns"
-    return _decoded(int(stamp), text)
+    local_time = time_of(stamp.removesuffix(b":"))
+    if len(text) < 8 and text.strip() in SIGNS_OF_LIFE:
+        return None
+    return "does not begin with a time" if local_time == NO_TIME else _decoded(local_time, text, loads)
 
 
-def _decoded(local_time: int, text: bytes) -> tuple[int, Any] | str:
+def _decoded(local_time: int, text: bytes, loads: Callable[[bytes], Any]) -> tuple[int, Any] | str:
     try:
-        return local_time, orjson.loads(text)
-    except orjson.JSONDecodeError:
+        return local_time, loads(text)
+    except ValueError:
         return "no JSON after the time" if local_time != NO_TIME else "no JSON"
+
+
+def time_of(stamp: bytes) -> int:
+    """Time in ns of the text of a time, without rounding; NO_TIME if it is none."""
+    whole, dot, decimals = stamp.partition(b".")
+    if not whole.isdigit() or len(whole) > LONGEST_STAMP:
+        return NO_TIME
+    if dot:
+        if not decimals.isdigit() or len(decimals) > DECIMALS:
+            return NO_TIME
+        return _in_range(int(whole) * SECOND + int(decimals.ljust(DECIMALS, b"0")))
+    value = int(whole)
+    return _in_range(value * unit_of(value))
+
+
+def unit_of(value: int) -> int:
+    """The unit of a time in ns, told by its size: up to the year 5138 it cannot be mistaken."""
+    for smallest, unit in UNITS:
+        if value >= smallest:
+            return unit
+    return SECOND
+
+
+def _in_range(time: int) -> int:
+    return time if time <= LARGEST else NO_TIME

@@ -8,7 +8,7 @@ Prices are integers in units of 1e-8 of the quote currency, so that a level is f
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from decimal import Decimal
 
 PRICE_DECIMALS = 8
@@ -19,24 +19,43 @@ EXACT = 2**53  # integers up to here are float64 without rounding
 SAFE = 2**51  # scaled prices under this are exact when computed in float64
 NO_TIME = -1  # local time of a line that bears none
 
+# kinds of messages: changes; the book at some update id, taken beside the stream, which the diffs around it must
+# reach; the book at a place of the stream itself, from which it begins anew; the book in each message of the stream
+DIFF, SNAPSHOT, RESTART, REPLACE = range(4)
+WHOLE_BOOK = 2**31  # `limit` of venues that tell of all levels
+
 Level = tuple[int, float]
 """Scaled price, absolute size; size 0 removes the level."""
 
 
 @dataclass(slots=True, frozen=True)
 class Snapshot:
-    """The whole book (or its best levels) at update `update_id`."""
+    """The whole book (or its best levels) at update `update_id`.
+
+    `limit`: levels a side that the venue keeps in step; after each message those beyond are dropped, and all others
+    are known. 0: it is a copy of the best levels, about the prices beyond which nothing is known.
+    `checksum`: of the book after this message, as an unsigned number of 32 bits. `digits`: of the texts of each bid,
+    then each ask, where checksums are taken over texts (scripts/orderbook/checksums.py).
+    """
 
     local_time: int
     event_time: int
     update_id: int
     bids: list[Level]
     asks: list[Level]
+    _: KW_ONLY
+    kind: int = SNAPSHOT
+    limit: int = 0
+    checksum: int | None = None
+    digits: list[int] | None = None
 
 
 @dataclass(slots=True, frozen=True)
 class Diff:
-    """Levels changed by updates `first_id` … `final_id`; `previous_id` where the venue names the message before."""
+    """Levels changed by updates `first_id` … `final_id`; `previous_id` where the venue names the message before.
+
+    The last fields are as of a snapshot.
+    """
 
     local_time: int
     event_time: int
@@ -45,6 +64,10 @@ class Diff:
     previous_id: int | None
     bids: list[Level]
     asks: list[Level]
+    _: KW_ONLY
+    limit: int = 0
+    checksum: int | None = None
+    digits: list[int] | None = None
 
 
 @dataclass(slots=True, frozen=True)
@@ -71,7 +94,7 @@ def scaled(price: str) -> int:
         exact = Decimal(price) * PRICE_SCALE
         units = int(exact) if exact == int(exact) and float_holds(int(exact)) else -1
     if not 0 <= units <= LARGEST // 2:
-        raise ValueError(f"price {price:.40}")
+        raise ValueError(f"price {price:.40} (books hold those from 0 to 4e10 with at most 8 decimals)")
     return units
 
 

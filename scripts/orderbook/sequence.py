@@ -1,7 +1,9 @@
 """The rules by which diffs continue a snapshot and one another.
 
-Binance API documentation, "How to manage a local order book correctly", for spot and for futures. A diff tells of the
-updates `first_id` … `final_id`; futures also name the message before (`previous_id`), spot does not (NO_ID).
+A diff tells of the updates `first_id` … `final_id`. Some venues name the message before too (`previous_id`), others do
+not (NO_ID): then ids have no holes. A snapshot out of the stream itself is followed like a diff. One from beside the
+stream lies between two ids of it; these rules are Binance's (API documentation, "How to manage a local order book
+correctly", for spot, which names no message before, and for futures, which does).
 """
 
 from __future__ import annotations
@@ -34,6 +36,17 @@ def continues_diff(diff: Any, final_id: int) -> bool:
     if diff.previous_id == NO_ID:
         return bool(diff.first_id == final_id + 1)
     return bool(diff.previous_id == final_id)
+
+
+@kernel
+def is_old(diff: Any, final_id: int, event_time: int, ids_restart: bool) -> bool:
+    """Whether a diff was already applied when the book is at `final_id` of `event_time`.
+
+    Where ids may begin again from a smaller one, only what is not younger than the book counts as old.
+    """
+    if diff.final_id > final_id or (diff.previous_id != NO_ID and diff.previous_id == final_id):
+        return False
+    return bool(not ids_restart or diff.event_time <= event_time)
 
 
 @kernel

@@ -9,7 +9,10 @@ from pydantic import Field, model_validator
 
 from scripts.lib.settings import Settings
 
-Venue = Literal["binance-spot", "binance-usdm", "binance-coinm"]
+Venue = Literal[
+    "binance-spot", "binance-usdm", "binance-coinm", "bybit", "kraken", "okx", "bitget", "coinbase", "bitmex", "tardis",
+    "lobster", "databento",
+]  # fmt: skip
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 Window = Annotated[int, Field(ge=2, le=1_000_000)]
 Lag = Annotated[int, Field(ge=1, le=8_000)]
@@ -62,8 +65,8 @@ class ParseOptions(Settings):
     """Instead: once this much event time has passed since the last state written, milliseconds; null: by messages."""
     crossed: Literal["drop_older", "flag", "resync"] = "drop_older"
     """What is done when a message leaves the best bid at or above the best ask. drop_older: the one of the two that
-    was set earlier is removed, until they no longer cross; flag: nothing, it is only counted; resync: the segment
-    ends, and the next snapshot begins a new one."""
+    was set earlier is removed, until they no longer cross (but none where the venue's checksum proves the book); flag:
+    nothing, it is only counted; resync: the segment ends, and the next snapshot begins a new one."""
     max_bad_lines: int = Field(100, ge=0)
     """Lines that may be unreadable before the part is refused."""
 

@@ -13,19 +13,20 @@ from typing import NamedTuple
 import numpy as np
 
 from scripts.lib.kernels import Array
-from scripts.orderbook.records import PRICE_SCALE, Diff, Quote, Snapshot
+from scripts.orderbook.records import DIFF, PRICE_SCALE, Diff, Quote, Snapshot
 
-DIFF, SNAPSHOT = 0, 1
 BID, ASK = 0, 1
 NO_ID = -1  # `previous_id` of venues that do not name the message before
+NO_CHECKSUM = -1
 
 MESSAGE = np.dtype(
     [(name, np.int64) for name in (
         "kind", "local_time", "event_time", "first_id", "final_id", "previous_id",
+        "limit", "checksum",  # see records.Snapshot
         "begin", "end",  # its levels
     )]
 )  # fmt: skip
-LEVEL = np.dtype([("side", np.int64), ("price", np.int64), ("size", np.float64)])
+LEVEL = np.dtype([("side", np.int64), ("price", np.int64), ("size", np.float64), ("digits", np.int64)])
 QUOTE = np.dtype([("update_id", np.int64)] + [(name, np.float64) for name in ("bid", "bid_size", "ask", "ask_size")])
 FILLED = np.dtype([(name, np.int64) for name in ("messages", "levels", "quotes")])
 
@@ -46,34 +47,61 @@ def empty(messages: int, levels: int, quotes: int) -> Batch:
 
 def batch_of(records: Iterable[Snapshot | Diff | Quote]) -> Batch:
     """A batch of records."""
-    records = list(records)
-    levels = sum(0 if isinstance(record, Quote) else len(record.bids) + len(record.asks) for record in records)
-    batch = empty(len(records), levels, len(records))
+    messages: list[tuple[int, ...]] = []
+    entries: list[tuple[int, int, float, int]] = []
+    quotes: list[tuple[int, float, float, float, float]] = []
     for record in records:
-        append(batch, record)
-    return batch
+        if isinstance(record, Quote):
+            quotes.append(_quote(record))
+        else:
+            begin = len(entries)
+            entries += _entries(record)
+            messages.append((*_heading(record), begin, len(entries)))
+    filled = np.array([(len(messages), len(entries), len(quotes))], FILLED)
+    return Batch(np.array(messages, MESSAGE), np.array(entries, LEVEL), np.array(quotes, QUOTE), filled)
 
 
 def append(batch: Batch, record: Snapshot | Diff | Quote) -> None:
     """Add a record; the batch must have room for it."""
     filled = batch.filled[0]
     if isinstance(record, Quote):
-        bid, ask = record.bid / PRICE_SCALE, record.ask / PRICE_SCALE
-        batch.quotes[filled["quotes"]] = record.update_id, bid, record.bid_size, ask, record.ask_size
+        batch.quotes[filled["quotes"]] = _quote(record)
         filled["quotes"] += 1
         return
-    begin = int(filled["levels"])
-    entries = [(BID, *level) for level in record.bids] + [(ASK, *level) for level in record.asks]
+    begin, entries = int(filled["levels"]), _entries(record)
     end = begin + len(entries)
     batch.levels[begin:end] = entries
-    if isinstance(record, Snapshot):
-        ids = SNAPSHOT, record.update_id, record.update_id, NO_ID
-    else:
-        previous = NO_ID if record.previous_id is None else record.previous_id
-        ids = DIFF, record.first_id, record.final_id, previous
-    batch.messages[filled["messages"]] = ids[0], record.local_time, record.event_time, *ids[1:], begin, end
+    batch.messages[filled["messages"]] = *_heading(record), begin, end
     filled["messages"] += 1
     filled["levels"] = end
+
+
+def _quote(record: Quote) -> tuple[int, float, float, float, float]:
+    bid, ask = record.bid / PRICE_SCALE, record.ask / PRICE_SCALE
+    return record.update_id, bid, record.bid_size, ask, record.ask_size
+
+
+def _entries(record: Snapshot | Diff) -> list[tuple[int, int, float, int]]:
+    """Levels as LEVEL holds them."""
+    if record.digits is None:
+        bids = [(BID, price, size, 0) for price, size in record.bids]
+        return bids + [(ASK, price, size, 0) for price, size in record.asks]
+    digits = iter(record.digits)
+    bids = [(BID, price, size, next(digits)) for price, size in record.bids]
+    return bids + [(ASK, price, size, next(digits)) for price, size in record.asks]
+
+
+def _heading(record: Snapshot | Diff) -> tuple[int, ...]:
+    """What MESSAGE holds before the place of the levels."""
+    if isinstance(record, Snapshot):
+        kind, ids = record.kind, (record.update_id, record.update_id, NO_ID)
+    else:
+        kind, ids = (
+            DIFF,
+            (record.first_id, record.final_id, NO_ID if record.previous_id is None else record.previous_id),
+        )
+    checksum = NO_CHECKSUM if record.checksum is None else record.checksum
+    return kind, record.local_time, record.event_time, *ids, record.limit, checksum
 
 
 def size(batch: Batch) -> int:

@@ -10,7 +10,13 @@ from scripts.lib import job
 from scripts.lib.errors import InputError
 
 COUNTS = ("messages", "states", "segments", "gaps", "duplicates", "crossed", "bad_lines")
-COLUMNS = ("feed", "part", *COUNTS, "best_quotes_compared", "best_quotes_equal")
+CHECKS = {
+    "checksums_verified": ("checksums", "verified"),
+    "checksums_failed": ("checksums", "failed"),
+    "best_quotes_compared": ("best_quote_check", "compared"),
+    "best_quotes_equal": ("best_quote_check", "equal"),
+}
+COLUMNS = ("feed", "part", *COUNTS, *CHECKS)
 
 
 def main(quality: list[job.InputFile], summary: job.OutputFile) -> None:
@@ -32,8 +38,8 @@ def read_row(path: Path) -> list[str | int]:
     try:
         report = json.loads(path.read_text(encoding="utf-8"))
         counts = [report[key] for key in COUNTS]
-        check = report["best_quote_check"]
-        return [path.parent.parent.name, path.stem, *counts, check["compared"], check["equal"]]
+        checks = [report[check][key] for check, key in CHECKS.values()]
+        return [path.parent.parent.name, path.stem, *counts, *checks]
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: not a quality report of parse_book ({type(error).__name__}: {error})") from None
 

@@ -25,11 +25,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from scripts.orderbook.best_quote_check import BestQuoteCheck
-from scripts.orderbook.binance import Adapter
 from scripts.orderbook.book import Book
 from scripts.orderbook.raw import BadLines, read_blocks
 from scripts.orderbook.states import StatesWriter
 from scripts.orderbook.stream import quotes_of
+from scripts.orderbook.venues.binance import Binance
 from tests.bench.timing import show
 from tests.conftest import DATA, ROOT, clean_environment
 
@@ -138,7 +138,7 @@ def split(raw: Path, depth: int) -> dict[str, float]:
     """Seconds of each step, in this process: the loop of parse_book with a clock around each."""
     spent: defaultdict[str, float] = defaultdict(float)
     bad, book, check = BadLines(0), Book(depth), BestQuoteCheck()
-    adapter = Adapter("binance-usdm", None, bad)
+    adapter = Binance("binance-usdm", None, bad)
     with StatesWriter(raw.parent / "split.parquet", depth) as writer:
         for block in clocked(read_blocks([raw], bad), spent, "gunzip"):
             batch = timed(spent, "scan", lambda block=block: adapter.read(block))  # type: ignore[misc]

@@ -76,6 +76,23 @@ def test_changed_helper_of_another_file_is_compiled_again(toy: Toy) -> None:
     assert toy.run() == "18 0"
 
 
+def test_changed_helper_of_the_line_is_compiled_again_in_its_packages(tmp_path: Path) -> None:
+    """A kernel of `top.line.part.program` calls one of `top.line.helper`."""
+    line = tmp_path / "top" / "line"
+    (line / "part").mkdir(parents=True)
+    (line / "part" / "program.py").write_text(PROGRAM.replace("toy.helper", "top.line.helper"))
+    run = RUN.replace("toy.program", "top.line.part.program")
+    settings = {"PYTHONPATH": f"{ROOT}:{tmp_path}", "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    found = []
+    for factor in (2, 2, 3):
+        (line / "helper.py").write_text(HELPER.format(factor=factor))
+        done = subprocess.run(
+            [sys.executable, "-B", "-c", run], env=clean_environment(**settings), capture_output=True, text=True
+        )
+        found.append(done.stdout.strip())
+    assert found == ["12 0", "12 1", "18 0"]
+
+
 def test_user_without_a_cache_gets_a_temporary_folder(toy: Toy, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "tmp").mkdir()

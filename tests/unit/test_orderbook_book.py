@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -13,9 +13,11 @@ from scripts.orderbook import book as book_module
 from scripts.orderbook import levels as levels_module
 from scripts.orderbook.advance import DROP_OLDER, FLAG, RESYNC, Rules
 from scripts.orderbook.book import Book
+from scripts.orderbook.checksums import TOP_10
 from scripts.orderbook.levels import Levels, new_levels, ranked, set_level, take_snapshot
-from scripts.orderbook.records import PRICE_SCALE, Diff, Level, Snapshot, scaled
+from scripts.orderbook.records import PRICE_SCALE, REPLACE, RESTART, WHOLE_BOOK, Diff, Level, Snapshot, scaled
 from scripts.orderbook.stream import ASK, BID, LEVEL, batch_of
+from tests.unit.venue_feeds import top_10
 
 ALL = 64  # levels a side: more than any book here has
 Plain = dict[int, float]
@@ -279,6 +281,103 @@ def test_sequence_rule(
     assert told["messages"] == sum(not isinstance(entry, int) for entry in entries)
 
 
+def restart_at(update_id: int) -> Snapshot:
+    return Snapshot(0, 0, update_id, [(10, 1.0)], [(11, 1.0)], kind=RESTART)
+
+
+def link(previous: int, final: int, time: int = 0) -> Diff:
+    return Diff(time, time, final, final, previous, [], [])
+
+
+@pytest.mark.parametrize(
+    ("records", "states", "counts"),
+    [
+        pytest.param([restart_at(5), link(5, 9), link(9, 11)], "5 9 11", {}, id="followed like a diff"),
+        pytest.param([restart_at(5), link(4, 9)], "5", {"gaps": 1, "without_snapshot": 1}, id="a diff may not span it"),
+        pytest.param([restart_at(5), link(2, 4), link(5, 6)], "5 6", {"duplicates": 1}, id="nor come before it"),
+        pytest.param([link(3, 5), restart_at(5), link(5, 6)], "5 6", {"without_snapshot": 1}, id="older ones go"),
+        pytest.param([restart_at(5), link(5, 6), restart_at(6), link(6, 7)], "5 6|6 7", {"resyncs": 1}, id="anew"),
+        pytest.param(
+            [restart_at(5), link(7, 8), link(8, 9), restart_at(20), link(20, 21)], "5|20 21",
+            {"gaps": 1, "resyncs": 1, "without_snapshot": 2}, id="after a gap",
+        ),
+        pytest.param([restart_at(5), link(5, 5), link(5, 9), link(9, 9)], "5 5 9 9", {}, id="signs of life"),
+        pytest.param(
+            [restart_at(50), link(50, 60, 1), link(60, 3, 2), link(3, 7, 3)], "50 60 3 7", {}, id="ids begin again",
+        ),
+        pytest.param(
+            [restart_at(50), link(50, 60, 1), link(50, 60, 1), link(60, 61, 1)], "50 60 61", {"duplicates": 1},
+            id="an old one is not younger",
+        ),
+        pytest.param(
+            [restart_at(50), link(50, 60, 1), link(3, 7, 3)], "50 60", {"gaps": 1, "without_snapshot": 1},
+            id="where they begin again was lost",
+        ),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("at_once", [False, True], ids=["one by one", "one batch"])
+def test_snapshots_out_of_the_stream(records: Records, states: str, counts: dict[str, int], at_once: bool) -> None:
+    book = Book(rules=Rules(ids_restart=True))
+    batches = [records] if at_once else [[record] for record in records]
+    found = [(row.segment, row.update_id) for batch in batches for row in follow(book, *batch)]
+    assert runs(found) == [[int(word) for word in run.split()] for run in states.split("|")]
+    told = book.finish()
+    for name in ("gaps", "resyncs", "duplicates", "without_snapshot"):
+        assert told[name] == counts.get(name, 0), name
+
+
+@pytest.mark.usefixtures("tiers")
+@pytest.mark.parametrize("limit", [1, 7, 20, WHOLE_BOOK])
+@pytest.mark.parametrize("seed", range(10))
+def test_book_of_a_limit_is_cut_after_each_message_and_known_in_whole(seed: int, limit: int) -> None:
+    market = TrueMarket(random.Random(seed), True)
+    start, diffs = market.snapshot(market.last, ALL), [market.diff() for _ in range(100)]
+    bids, asks = dict(start.bids), dict(start.asks)
+    book = Book(ALL)
+    records: Records = [replace(start, kind=RESTART, limit=limit)]
+    for record in records + [replace(diff, limit=limit) for diff in diffs]:
+        (row,) = follow(book, record)
+        if isinstance(record, Diff):
+            apply(bids, record.bids)
+            apply(asks, record.asks)
+        bids, asks = dict(in_order(bids, -1)[:limit]), dict(in_order(asks, 1)[:limit])
+        assert (row.bids, row.asks) == (in_order(bids, -1), in_order(asks, 1))
+        assert row.known == min(len(bids), len(asks))
+
+
+@pytest.mark.usefixtures("tiers")
+@pytest.mark.parametrize("seed", range(10))
+def test_whole_books_replace_one_another_in_one_segment(seed: int) -> None:
+    chosen, book = random.Random(seed), Book(ALL)
+    for update_id in range(1, 100):
+        sides = [
+            {price: chosen.random() + 0.1 for price in chosen.sample(prices, chosen.randint(0, 50))}
+            for prices in (range(1, 100), range(101, 200))
+        ]
+        whole = Snapshot(
+            0, 0, update_id, list(sides[0].items()), list(sides[1].items()), kind=REPLACE, limit=WHOLE_BOOK
+        )
+        (row,) = follow(book, whole)
+        assert (row.segment, row.update_id) == (0, update_id)
+        assert (row.bids, row.asks) == (in_order(sides[0], -1), in_order(sides[1], 1))
+        assert row.known == min(len(row.bids), len(row.asks))
+    counts = book.finish()
+    assert (counts["messages"], counts["segments"], counts["gaps"]) == (98 + 1, 1, 0)
+
+
+@pytest.mark.parametrize("policy", [DROP_OLDER, FLAG, RESYNC])
+def test_crossed_book_that_a_checksum_proves_keeps_its_levels(policy: int) -> None:
+    bids, asks = [("12", "1"), ("10", "1")], [("11", "1")]
+    digits = [0] * 3
+    levels = [[(int(price) * PRICE_SCALE, float(size)) for price, size in side] for side in (bids, asks)]
+    one = Snapshot(0, 0, 1, *levels, kind=RESTART, checksum=top_10(bids, asks), digits=digits)
+    rows = follow(Book(ALL, Rules(policy, checksum=TOP_10)), one)
+    kept = [(row.bids, row.asks) for row in rows]
+    assert kept == ([] if policy == RESYNC else [tuple(levels)])
+    (row,) = follow(Book(ALL, Rules(DROP_OLDER, checksum=TOP_10)), replace(one, checksum=None))
+    assert row.bids == levels[0][1:]
+
+
 @pytest.mark.parametrize("at_once", [False, True], ids=["one by one", "one batch"])
 def test_waiting_for_a_snapshot_keeps_only_the_latest_diffs(monkeypatch: pytest.MonkeyPatch, at_once: bool) -> None:
     monkeypatch.setattr(book_module, "MAX_WAITING", 3)
@@ -295,7 +394,7 @@ def test_waiting_for_a_snapshot_keeps_only_the_latest_diffs(monkeypatch: pytest.
 
 def side_of(side: int, entries: list[Level]) -> Levels:
     levels = new_levels(5)
-    take_snapshot(levels, np.array([(side, *entry) for entry in entries], LEVEL), 0)
+    take_snapshot(levels, np.array([(side, *entry, 0) for entry in entries], LEVEL), 0)
     return levels
 
 

@@ -427,7 +427,8 @@ def test_flipped_bit_of_a_gz_is_always_told(tmp_path: Path, lines: Lines, seed: 
 
 
 GARBAGE = [
-    b"\n", b"\x00\xff\xfe binary\n", b"123\n", b"123 \n", b"123 {\n", b"abc {}\n", b"-5 {}\n", b"1.5 {}\n", b"5:: {}\n",
+    b"\n", b"\x00\xff\xfe binary\n", b"123\n", b"123 \n", b"123 {\n", b"abc {}\n", b"-5 {}\n", b"1.5. {}\n",
+    b"5:: {}\n",
     b"1 NaN\n", b'1 {"a": \xff}\n', b"9999999999999999999 {}\n", b"1" * 5_000 + b" {}\n", b"1 " + b"[" * 3_000 + b"\n",
     b"1 []\n", b'1 "text"\n', b"1 5\n", b"1 null\n", b"1 true\n", b"1 [{}]\n",
 ]  # fmt: skip

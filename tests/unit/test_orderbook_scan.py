@@ -14,11 +14,11 @@ import orjson
 import pytest
 
 from scripts.lib.errors import InputError
-from scripts.orderbook import binance
-from scripts.orderbook.binance_scan import scan, scanner
 from scripts.orderbook.raw import BadLines, Block
 from scripts.orderbook.settings import Venue
 from scripts.orderbook.stream import empty, messages_of, quotes_of
+from scripts.orderbook.venues import binance
+from scripts.orderbook.venues.binance_scan import scan, scanner
 
 STAMP = b"1704067200000000000"
 FUTURES: dict[str, Any] = {
@@ -55,7 +55,7 @@ class Found(NamedTuple):
 
 def read(text: bytes, venue: Venue, symbol: str | None) -> Found:
     bad = BadLines(10**9)
-    adapter = binance.Adapter(venue, symbol, bad)
+    adapter = binance.Binance(venue, symbol, bad)
     try:
         batch = adapter.read(Block(Path("raw"), 1, text))
     except InputError as error:
@@ -120,11 +120,11 @@ def test_usual_lines_need_no_parser(
 
 def test_values_are_those_of_the_line(both: Callable[..., Found]) -> None:
     messages, quotes, *_ = both(line(wrapped(FUTURES, "depth")) + line(wrapped(QUOTE, "bookTicker")))
-    (kind, local, event, first, final, previous, levels), *_ = messages
+    (kind, local, event, first, final, previous, limit, checksum, levels), *_ = messages
     assert (kind, local, event) == (0, 1_704_067_200_000_000_000, 1_704_067_200_123_000_000)
-    assert (first, final, previous) == (11, 15, 9)
+    assert (first, final, previous, limit, checksum) == (11, 15, 9, 0, -1)
     prices = [(0, 10_010_000_000, 1.5), (0, 1, 0.0), (1, 10_100_000_000, 3.0), (1, 123_456_712_500_000, 0.001)]
-    assert levels == prices
+    assert levels == [(*price, 0) for price in prices]
     assert quotes == [(12, 1.1, 2.0, 1.2, 0.5)]
 
 
@@ -158,7 +158,7 @@ def test_decimals_are_the_nearest_floats(both: Callable[..., Found]) -> None:
     texts = [f"{chosen.randrange(10 ** chosen.randint(1, 9))}.{chosen.randrange(10**8):08d}" for _ in range(3_000)]
     levels = [["1", text[: chosen.randint(len(text) - 7, len(text))]] for text in texts]
     messages, *_ = both(line(FUTURES) + line(FUTURES | {"b": levels, "a": []}))
-    assert [size for _, _, size in messages[1][-1]] == [float(text) for _, text in levels]
+    assert [size for _, _, size, _ in messages[1][-1]] == [float(text) for _, text in levels]
 
 
 INTEGERS = ["0", "00", "-0", "1.0", "1e3", "true", "null", '"5"', "[]", "{}", "", "9223372036854", "9223372036855",
@@ -179,6 +179,29 @@ def test_integers_read_alike(both: Callable[..., Found], text: str) -> None:
 
 STAMPS = [b"", b"0 ", b"007 ", b": ", b" ", b"1", b"1:", b"1:  ", b"1  ", b"-1 ", b"9223372036854775807 ",
           b"9223372036854775808 ", b"922337203685477579999 ", b"1:: ", b"1\t"]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("stamp", "time", "fast"),
+    [
+        (b"1704067200123456789 ", 1_704_067_200_123_456_789, 1), (b"1704067200123456: ", 1_704_067_200_123_456_000, 1),
+        (b"1704067200123 ", 1_704_067_200_123_000_000, 0), (b"1704067200: ", 1_704_067_200_000_000_000, 0),
+        (b"1704067200.5 ", 1_704_067_200_500_000_000, 0), (b"1704067200.1234567: ", 1_704_067_200_123_456_700, 0),
+        (b"1704067200.123456789 ", 1_704_067_200_123_456_789, 0),
+        (b"100000000000000000 ", 10**17, 1), (b"99999999999999999 ", 99_999_999_999_999_999_000, -1),
+        (b"100000000000000 ", 10**17, 1), (b"99999999999999 ", 99_999_999_999_999 * 10**6, -1),
+        (b"100000000000 ", 10**17, 0), (b"99999999999 ", 99_999_999_999 * 10**9, -1),
+        (b"1704067200.1234567891 ", 0, -1), (b"1704067200. ", 0, -1), (b".5 ", 0, -1), (b"1e9 ", 0, -1),
+    ],
+)  # fmt: skip
+def test_times_of_any_unit_are_ns_without_rounding(
+    both: Callable[..., Found], stamp: bytes, time: int, fast: int
+) -> None:
+    """Of ns and us also by the scan itself; -1: it is no time, or later than int64 can tell."""
+    found = both(line(FUTURES) + line(FUTURES, stamp))
+    assert [message[1] for message in found.messages[1:]] == ([time] if fast >= 0 else [])
+    assert found.bad_lines == (fast < 0)
+    assert fast < 0 or taken(line(FUTURES, stamp), "binance-usdm") == fast
 
 
 @pytest.mark.parametrize("stamp", STAMPS)

@@ -21,7 +21,11 @@ def report(folder: Path, feed: str, part: str, start: int) -> Path:
     path = folder / "results" / feed / "quality" / f"{part}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     counts: dict[str, Any] = {name: start + i for i, name in enumerate(COUNTS)}
-    path.write_text(json.dumps(counts | {"best_quote_check": {"compared": start + 7, "equal": start + 8}, "more": []}))
+    checks = {
+        "checksums": {"verified": start + 7, "failed": start + 8},
+        "best_quote_check": {"compared": start + 9, "equal": start + 10},
+    }
+    path.write_text(json.dumps(counts | checks | {"more": []}))
     return path
 
 
@@ -37,7 +41,7 @@ def test_each_report_is_a_row_with_its_own_counts(tmp_path: Path) -> None:
         report(tmp_path, "a", "x.y", 0),
     ]
     summarise_books.main(reports, tmp_path / "summary.csv")
-    names = (*COUNTS, "best_quotes_compared", "best_quotes_equal")
+    names = (*COUNTS, "checksums_verified", "checksums_failed", "best_quotes_compared", "best_quotes_equal")
     assert rows_of(tmp_path / "summary.csv") == [
         {"feed": feed, "part": part} | {name: str(start + i) for i, name in enumerate(names)}
         for feed, part, start in (("b", "20240102", 100), ("b", "20240101", 200), ("a", "x.y", 0))
@@ -68,7 +72,7 @@ def test_broken_report_is_named_in_one_line_and_nothing_is_written(tmp_path: Pat
     assert list(target.parent.iterdir()) == []
 
 
-@pytest.mark.parametrize("missing", [*COUNTS, "best_quote_check"])
+@pytest.mark.parametrize("missing", [*COUNTS, "checksums", "best_quote_check"])
 def test_report_without_a_count_is_refused(tmp_path: Path, missing: str) -> None:
     path = report(tmp_path, "a", "1", 0)
     counts = json.loads(path.read_text())

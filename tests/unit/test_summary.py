@@ -25,7 +25,8 @@ def write(path: Path, parts: int) -> Path:
             rows.writerow(
                 dict.fromkeys(COLUMNS, 0)
                 | {"feed": "demo", "part": f"p{k}", "messages": k, "states": 1000 * k, "segments": k + 1, "gaps": 1}
-                | {"bad_lines": 2, "best_quotes_compared": 10, "best_quotes_equal": 9}
+                | {"bad_lines": 2, "best_quotes_compared": 10, "best_quotes_equal": 9, "checksums_verified": 500}
+                | {"checksums_failed": 3}
             )
     return path
 
@@ -43,7 +44,7 @@ def test_totals_are_sums_over_the_parts(tmp_path: Path) -> None:
         "feeds demo; 4 parts",
         "10 depth messages read, 10,000 book states rebuilt",
         "gaps in the update ids: 4; unreadable lines: 8",
-        "36 of 40 states",
+        "36 of 40 states; checksums: 2,000 verified, 12 failed",
         "demo p1: 1,000 states, 2 segments, 1 gaps, best quotes 9/10",
         "demo p4: 4,000 states",
     ):

@@ -7,7 +7,7 @@ Formats: Binance API documentation.
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,38 +15,45 @@ from typing import Any
 import numpy as np
 
 from scripts.lib.errors import InputError
-from scripts.orderbook.binance_scan import scan, scanner
-from scripts.orderbook.raw import BadLines, Block, decode
-from scripts.orderbook.records import LARGEST, NO_TIME, Diff, Level, Quote, Snapshot, scaled
+from scripts.lib.kernels import Array
+from scripts.orderbook.raw import BadLines, Block, decode, read_blocks
+from scripts.orderbook.records import NO_TIME, Diff, Quote, Snapshot
 from scripts.orderbook.settings import Venue
 from scripts.orderbook.stream import Batch, append, empty, size
+from scripts.orderbook.venues.adapter import ABSURD, Adapter, integer
+from scripts.orderbook.venues.binance_scan import scan, scanner
+from scripts.orderbook.venues.levels import level_of, levels_of
 
 SHORTEST_MESSAGE, SHORTEST_LEVEL = 32, 9  # bytes: {"lastUpdateId":1,"bids":[],"asks":[]} and ["1","2"]
 MS = 1_000_000  # nanoseconds
 STREAMS = {"depthUpdate": "depth", "bookTicker": "bookTicker"}  # event type -> name of its stream
 
 
-class Adapter:
+class Binance(Adapter):
     """Turns blocks of lines into batches of one symbol: nearly all by the scan, the others by a JSON parser."""
 
-    def __init__(
-        self, venue: Venue, symbol: str | None, bad: BadLines, met: str | None = None, last_time: int = NO_TIME
-    ) -> None:
-        """Begin a stream, or go on with that of the part before.
-
-        Args:
-            venue: whose formats hold.
-            symbol: the instrument to take; None: the only one.
-            bad: where bad lines are counted.
-            met: the only symbol that the part before held.
-            last_time: local time of its last message, ns, for a snapshot that bears none.
-        """
-        self.symbol = symbol.upper() if symbol else met
-        self._venue, self._chosen, self._bad, self._last_time = venue, symbol is not None, bad, last_time
+    def __init__(self, venue: Venue, symbol: str | None, bad: BadLines) -> None:
+        super().__init__(venue, symbol, bad)
+        self._chosen = symbol is not None
+        self._last_time = NO_TIME  # local time of the last message, for a snapshot that bears none
         self._other: str | None = None  # another symbol that was met
         self._nameless = False  # whether a snapshot did not tell whose it is
         self._timeless: Snapshot | None = None  # the first snapshot, until a message tells the time
         self._batch = empty(0, 0, 0)
+        self._prepare_scan()
+
+    def batches(self, raw: list[Path]) -> Iterator[Batch]:
+        for block in read_blocks(raw, self.bad):
+            yield self.read(block)
+        if self._timeless:
+            self.bad.add(raw[-1], 1, "the snapshot bears no time, and no message follows that does")
+
+    def state(self) -> dict[str, Array]:
+        return {"last_time": np.array(self._last_time)}
+
+    def resume(self, symbol: str | None, state: dict[str, Array]) -> None:
+        super().resume(symbol, state)
+        self._last_time = int(state["last_time"])
         self._prepare_scan()
 
     def read(self, block: Block) -> Batch:
@@ -69,15 +76,10 @@ class Adapter:
         self._last_time = self._time_before()
         return batch
 
-    def finish(self, path: Path) -> None:
-        """The end of the stream: a snapshot whose time nothing told is no good."""
-        if self._timeless:
-            self._bad.add(path, 1, "the snapshot bears no time, and no message follows that does")
-
     def _prepare_scan(self) -> None:
         # as long as it does not matter that there are others, they need not be looked at one by one
         pass_others = self._chosen and self._other is not None and not self._nameless
-        self._scanner = scanner(self.symbol or "", self._venue != "binance-spot", pass_others)
+        self._scanner = scanner(self.symbol or "", self.venue != "binance-spot", pass_others)
 
     def _room(self, length: int) -> Batch:
         """An empty batch for a text of so many bytes."""
@@ -92,16 +94,18 @@ class Adapter:
     def _read_line(self, path: Path, number: int, line: bytes) -> None:
         """Read a line that the scan did not take."""
         decoded = decode(line)
+        if decoded is None:
+            return
         if isinstance(decoded, str):
-            self._bad.add(path, number, decoded)
+            self.bad.add(path, number, decoded)
             return
         local_time, message = decoded
         try:
             found = _symbol(message)
             mine = self.symbol is None or found in (None, self.symbol)
-            record = _record(local_time, message, self._venue) if mine else None
-        except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
-            self._bad.add(path, number, f"not a {self._venue} message ({type(error).__name__}: {error})")
+            record = _record(local_time, message, self.venue) if mine else None
+        except ABSURD as error:
+            self.bad.add(path, number, f"not a {self.venue} message ({type(error).__name__}: {error})")
             return
         self._note_symbol(path, number, found, isinstance(record, Snapshot))
         if record:
@@ -155,53 +159,29 @@ def _record(local_time: int, message: dict[str, Any], venue: Venue) -> Snapshot 
     # spot bookTicker messages carry no event type: only the stream's name tells
     kind = stream.partition("@")[2].partition("@")[0] if stream else STREAMS.get(data.get("e"))
     if kind == "bookTicker":
-        return Quote(_integer(data["u"]), *_level([data["b"], data["B"]]), *_level([data["a"], data["A"]]))
+        return Quote(integer(data["u"]), *level_of([data["b"], data["B"]]), *level_of([data["a"], data["A"]]))
     return _diff(local_time, data, venue) if kind == "depth" else None
 
 
 def _diff(local_time: int, data: dict[str, Any], venue: Venue) -> Diff:
-    previous = _integer(data["pu"]) if venue != "binance-spot" else None
+    previous = integer(data["pu"]) if venue != "binance-spot" else None
     if venue == "binance-spot" and "pu" in data:
         raise ValueError("spot messages have no 'pu'")
-    first, final = _integer(data["U"]), _integer(data["u"])
+    first, final = integer(data["U"]), integer(data["u"])
     if first > final:
         raise ValueError(f"U {first} after u {final}")
     event_time = _time(data["E"])
     local_time = event_time if local_time == NO_TIME else local_time
-    return Diff(local_time, event_time, first, final, previous, _levels(data["b"]), _levels(data["a"]))
+    return Diff(local_time, event_time, first, final, previous, levels_of(data["b"]), levels_of(data["a"]))
 
 
 def _snapshot(local_time: int, message: dict[str, Any]) -> Snapshot:
     # spot snapshots carry no event time
     event_time = _time(message["E"]) if "E" in message else local_time
     local_time = event_time if local_time == NO_TIME else local_time
-    update_id = _integer(message["lastUpdateId"])
-    return Snapshot(local_time, event_time, update_id, _levels(message["bids"]), _levels(message["asks"]))
-
-
-def _integer(value: Any) -> int:
-    """An id or a time; what is no int64 would fail far from its line."""
-    if type(value) is not int or not 0 <= value <= LARGEST:  # True is an int too
-        raise ValueError(f"{value!r:.40} is no id or time")
-    return value
+    update_id = integer(message["lastUpdateId"])
+    return Snapshot(local_time, event_time, update_id, levels_of(message["bids"]), levels_of(message["asks"]))
 
 
 def _time(milliseconds: Any) -> int:
-    return _integer(_integer(milliseconds) * MS)
-
-
-def _levels(entries: Any) -> list[Level]:
-    if type(entries) is not list:
-        raise TypeError("levels are no list")
-    return [_level(entry) for entry in entries]
-
-
-def _level(entry: Any) -> Level:
-    """A [price, size] pair of decimal texts; what else could be read as numbers is a fault of the capture."""
-    price, size = entry[0], entry[1]
-    if type(entry) is not list or type(price) is not str or type(size) is not str:
-        raise TypeError("a level is no pair of texts")
-    amount = float(size)
-    if not 0 <= amount < math.inf:  # nan neither
-        raise ValueError(f"size {size:.40}")
-    return scaled(price), amount
+    return integer(integer(milliseconds) * MS)

@@ -3,8 +3,8 @@
 Only lines of one exact form are taken: no blanks outside of texts, ASCII without escapes, flat objects whose values
 are texts, integers below 10^18, true, false, null or lists of ["price","size"] pairs, no field of interest twice, and
 all fields of a message present and in range. Fields may come in any order and others may stand among them. At any
-other line the scan stops, and scripts/orderbook/binance.py decides with a JSON parser whether it is good; so this may
-refuse a good line at the cost of time, but must never take a bad one or read another value.
+other line the scan stops, and scripts/orderbook/venues/binance.py decides with a JSON parser whether it is good; so
+this may refuse a good line at the cost of time, but must never take a bad one or read another value.
 
 Functions take the place of the first byte to look at, and return the place after the last one taken, or FAILED. Text
 ends with a newline, which is part of no value: that is what keeps them inside.
@@ -17,13 +17,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scripts.lib.kernels import Array, kernel
-from scripts.orderbook.records import EXACT, LARGEST, LONGEST_STAMP, NO_TIME, PRICE_DECIMALS
-from scripts.orderbook.stream import ASK, BID, DIFF, NO_ID, Batch
+from scripts.orderbook.raw import UNITS
+from scripts.orderbook.records import DIFF, EXACT, LARGEST, LONGEST_STAMP, NO_TIME, PRICE_DECIMALS
+from scripts.orderbook.stream import ASK, BID, NO_CHECKSUM, NO_ID, Batch
 
 FAILED = -1
 UNKNOWN, DEPTH, QUOTE, OTHER = range(4)  # kinds of messages
 MOST_DIGITS = 18  # such numbers fit into int64
 MS = 1_000_000  # nanoseconds
+IN_NS, IN_US = UNITS[0][0], UNITS[1][0]  # smallest times that are ns and us
 LAST_MS = LARGEST // MS
 POWERS = 10 ** np.arange(MOST_DIGITS + 1)
 
@@ -120,8 +122,12 @@ def _stamp(text: Array, at: int) -> tuple[int, int]:
             return FAILED, 0
         value = value * 10 + (text[at] - ZERO)
         at += 1
-    if not 0 < at - start <= LONGEST_STAMP:
+    if not 0 < at - start <= LONGEST_STAMP or value < IN_US:
         return FAILED, 0
+    if value < IN_NS:
+        if value > LARGEST // 1_000:
+            return FAILED, 0
+        value *= 1_000
     if text[at] == COLON:
         at += 1
     return (at + 1, value) if text[at] == BLANK else (FAILED, 0)
@@ -311,7 +317,7 @@ def _levels(text: Array, at: int, side: int, levels: Array, end: int) -> tuple[i
         at, size, decimals = _decimal(text, at + 2)
         if at == FAILED or text[at] != CLOSE_LIST:
             return FAILED, end
-        entry.size = size / POWERS[decimals]
+        entry.size, entry.digits = size / POWERS[decimals], 0
         end += 1
         at += 2
         if text[at - 1] == CLOSE_LIST:
@@ -418,6 +424,7 @@ def _keep_diff(found: int, levels: int, local_time: int, use: Scanner, batch: Ba
     message.local_time = message.event_time if local_time == NO_TIME else local_time
     message.first_id, message.final_id = use.values[U], use.values[FINAL]
     message.previous_id = use.values[PREVIOUS] if futures else NO_ID
+    message.limit, message.checksum = 0, NO_CHECKSUM
     message.begin, message.end = filled.levels, levels
     filled.messages += 1
     filled.levels = levels

@@ -1,0 +1,34 @@
+"""The adapter of each venue."""
+
+from __future__ import annotations
+
+from scripts.lib.errors import InputError
+from scripts.orderbook.raw import BadLines
+from scripts.orderbook.settings import Venue
+from scripts.orderbook.venues.adapter import Adapter
+from scripts.orderbook.venues.binance import Binance
+from scripts.orderbook.venues.bitget import Bitget
+from scripts.orderbook.venues.kraken import Kraken
+from scripts.orderbook.venues.okx import Okx
+
+ADAPTERS: dict[str, type[Adapter]] = {
+    "binance-spot": Binance,
+    "binance-usdm": Binance,
+    "binance-coinm": Binance,
+    "kraken": Kraken,
+    "okx": Okx,
+    "bitget": Bitget,
+}
+
+
+def make_adapter(venue: Venue, symbol: str | None, bad: BadLines) -> Adapter:
+    """The adapter that reads a venue's captures.
+
+    Args:
+        venue: whose formats hold.
+        symbol: the instrument to take; None: the only one.
+        bad: where bad lines are counted.
+    """
+    if venue not in ADAPTERS:
+        raise InputError(f"venue: {venue} cannot be read yet")
+    return ADAPTERS[venue](venue, symbol, bad)

@@ -1,0 +1,54 @@
+"""Times as venues write them, to ns UTC without rounding."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+from scripts.orderbook.raw import time_of
+from scripts.orderbook.records import LARGEST, NO_TIME
+
+MS, SECOND = 1_000_000, 1_000_000_000  # ns
+RFC_3339 = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|z|[+-]\d\d:\d\d)", re.ASCII)
+
+
+def milliseconds(value: Any) -> int:
+    """An integer of ms, or its text.
+
+    Raises:
+        ValueError: it is none, or not of int64 in ns.
+    """
+    number = int(value) if type(value) is str and value.isascii() and value.isdigit() else value
+    if type(number) is not int or not 0 <= number <= LARGEST // MS:  # True is an int too
+        raise ValueError(f"{value!r:.40} is no time")
+    return number * MS
+
+
+def seconds(value: Any) -> int:
+    """A text of decimal seconds.
+
+    Raises:
+        ValueError: it is none.
+    """
+    time = time_of(value.encode()) if type(value) is str else NO_TIME
+    if time == NO_TIME:
+        raise ValueError(f"{value!r:.40} is no time")
+    return time
+
+
+def rfc3339(value: Any) -> int:
+    """A text such as 2023-10-06T17:35:55.440295Z.
+
+    Raises:
+        ValueError: it is none.
+    """
+    found = RFC_3339.fullmatch(value) if type(value) is str else None
+    if not found:
+        raise ValueError(f"{value!r:.40} is no time")
+    day, clock, fraction, zone = found.groups(default="")
+    moment = datetime.fromisoformat(f"{day}T{clock}{zone.upper().replace('Z', '+00:00')}")
+    whole = moment.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
+    if whole.days < 0:
+        raise ValueError(f"{value!r:.40} is before 1970")
+    return (whole.days * 86_400 + whole.seconds) * SECOND + int(fraction.ljust(9, "0"))
