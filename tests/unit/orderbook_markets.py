@@ -75,7 +75,9 @@ class Market:
         side = self.random.choice(SIDES)
         levels = self._book[side]
         distance = min(int(self.random.expovariate(0.08)) + 1, 200)
-        price = self.random.choice(list(levels)) if levels and self.random.random() < 0.5 else self.price(side, distance)
+        price = (
+            self.random.choice(list(levels)) if levels and self.random.random() < 0.5 else self.price(side, distance)
+        )
         removed = price in levels and len(levels) > 5 and self.random.random() < 0.5
         size = "0" if removed else self.size()
         levels.pop(price, None)

@@ -25,7 +25,7 @@ from tests.unit.orderbook_markets import (
     levels_known,
     mutated,
 )
-from tests.unit.orderbook_streams import Parsed, begins, parse, same_states, try_parse, write_lines
+from tests.unit.orderbook_streams import Parsed, begins, check_carried, parse, try_parse, write_lines
 
 REAL = "orderbook/bybit/xrpusdt-ob500.data.zip"
 DEPTH = 10
@@ -33,8 +33,8 @@ FIRST = 5_000  # update id of the first snapshot
 Lines = list[bytes]
 
 
-def message(kind: str, update: Update, update_id: int, bids: Any, asks: Any, symbol: str = "BTCUSDT") -> dict[str, Any]:
-    data = {"s": symbol, "b": bids, "a": asks, "u": update_id, "seq": 10 * update.number}
+def message(kind: str, update: Update, update_id: int, sides: list[Any], symbol: str = "BTCUSDT") -> dict[str, Any]:
+    data = {"s": symbol, "b": sides[0], "a": sides[1], "u": update_id, "seq": 10 * update.number}
     topic = f"orderbook.{DEPTH}.{symbol}"
     return {"topic": topic, "type": kind, "ts": update.event_ms, "data": data, "cts": update.event_ms - 3}
 
@@ -45,12 +45,13 @@ def line(content: dict[str, Any], update: Update) -> bytes:
 
 def snapshot(update: Update, update_id: int, symbol: str = "BTCUSDT") -> bytes:
     sides = [[list(level) for level in best_first(best(update.book, DEPTH), side)] for side in ("bid", "ask")]
-    return line(message("snapshot", update, update_id, *sides, symbol), update)
+    return line(message("snapshot", update, update_id, sides, symbol), update)
 
 
 def delta(before: Update, update: Update, update_id: int, symbol: str = "BTCUSDT") -> bytes:
     changes = difference(best(before.book, DEPTH), best(update.book, DEPTH))
-    return line(message("delta", update, update_id, entries(changes, "bid"), entries(changes, "ask"), symbol), update)
+    sides = [entries(changes, side) for side in ("bid", "ask")]
+    return line(message("delta", update, update_id, sides, symbol), update)
 
 
 def state(update: Update, update_id: int, segment: int = 0) -> State:
@@ -119,7 +120,8 @@ def test_real_download_is_read_out_of_its_zip(tmp_path: Path, real_data: Callabl
     link = tmp_path / "xrpusdt.zip"
     link.symlink_to(path)
     parsed = parse(link, venue="bybit", depth=24, max_bad_lines=0)
-    states, sides = [], {"bid": {}, "ask": {}}  # type: ignore[var-annotated]
+    states: list[State] = []
+    sides: dict[str, dict[Decimal, str]] = {}
     for content in messages:
         if content["type"] == "snapshot":
             sides = {"bid": {}, "ask": {}}
@@ -163,12 +165,11 @@ def test_snapshot_that_continues_the_stream_replaces_the_book_within_the_segment
     assert (parsed.quality["segments"], parsed.quality["gaps"], parsed.quality["messages"]) == (1, 0, 3)
 
 
-@pytest.mark.parametrize("kind", ["snapshot", "delta"])
-@pytest.mark.parametrize("update_id", [1, 4_000, 9_000])
+@pytest.mark.parametrize(
+    ("kind", "update_id"), [("snapshot", 1), ("snapshot", 4_000), ("snapshot", 9_000), ("delta", 1)]
+)
 def test_snapshot_of_another_place_begins_a_segment(tmp_path: Path, kind: str, update_id: int) -> None:
     """u = 1 tells of a restart of the service, whatever the message's type says."""
-    if kind == "delta" and update_id != 1:
-        pytest.skip("a delta of another place is a gap")
     market = Market(2)
     market.run(4)
     first = market.updates
@@ -210,7 +211,7 @@ def test_chosen_instrument_is_taken_from_a_capture_of_several(tmp_path: Path, sy
 
 
 def test_several_instruments_without_a_choice_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"raw\.gz: line 2: several symbols \(ETHUSDT, BTCUSDT\): set 'symbol'"):
+    with pytest.raises(InputError, match=r"raw\.gz: several symbols \(BTCUSDT, ETHUSDT\): set 'symbol'"):
         read(tmp_path, mixed(3)[0])
 
 
@@ -219,7 +220,9 @@ def test_two_depths_of_an_instrument_are_never_mixed(tmp_path: Path) -> None:
     best_only = [text.replace(b"orderbook.10.", b"orderbook.1.") for text in stream(5)[0]]
     both = [text for pair in zip(lines, best_only, strict=True) for text in pair]
     for symbol in (None, "BTCUSDT"):
-        with pytest.raises(InputError, match=r"line 2: several depths .*orderbook\.10\.BTCUSDT.*orderbook\.1\.BTCUSDT"):
+        with pytest.raises(
+            InputError, match=r"raw\.gz: several depths \(orderbook\.10\.BTCUSDT, orderbook\.1\.BTCUSDT\)"
+        ):
             read(tmp_path, both, symbol=symbol)
     check_states(read(tmp_path, both, symbol="orderbook.10.BTCUSDT"), states)
 
@@ -245,7 +248,8 @@ ABSURD: list[tuple[str, str]] = [
     ('"u": 5020', '"u": -1'), ('"u": 5020', '"u": 1e30'), ('"u": 5020', '"u": "x"'), ('"u": 5020', '"v": 5020'),
     ('"ts": ', '"ts": 99999999999999999'), ('"ts": ', '"ts": -'), ('"b": [', '"b": [["1.0", "-2"], '),
     ('"b": [', '"b": [["1e400", "2"], '), ('"b": [', '"b": [["-1", "2"], '), ('"b": [', '"b": [["1", "nan"], '),
-    ('"b": [', '"b": [[1.5, 2], '), ('"b": [', '"b": [["1"], '), ('"b": [', '"b": ["12", '), ('"a": [', '"a": null, "x": ['),
+    ('"b": [', '"b": [[1.5, 2], '), ('"b": [', '"b": [["1"], '), ('"b": [', '"b": ["12", '),
+    ('"a": [', '"a": null, "x": ['),
     ('"type": "delta"', '"type": "update"'), ('"s": "BTCUSDT"', '"s": 5'), ("{", "garbage {"), ("}", ""),
 ]  # fmt: skip
 
@@ -275,22 +279,13 @@ def test_cut_gz_is_told(tmp_path: Path, seed: int) -> None:
 
 def test_time_going_back_is_counted(tmp_path: Path) -> None:
     lines, _ = stream(7)
-    ahead = lines[30].replace(b'"ts": ', b'"ts": 1')  # a later one follows that is earlier
+    ahead = lines[30].replace(b'"ts": 17', b'"ts": 18')  # a later one follows that is earlier
     parsed = read(tmp_path, [*lines[:30], ahead, *lines[31:]])
     assert parsed.quality["time_going_back"] == 1
 
 
 @pytest.mark.parametrize("seed", range(6))
 def test_parts_with_the_book_carried_equal_one_stream(tmp_path: Path, seed: int) -> None:
-    chosen, lines = random.Random(seed), stream(seed)[0]
-    market = Market(seed + 50)
-    lines[25:25] = [snapshot(market.updates[0], 1)] if seed % 2 else []
-    cut = chosen.randrange(1, len(lines) - 1)
-    options: dict[str, Any] = {"venue": "bybit", "depth": 4}
-    first, second = write_lines(tmp_path / "a", lines[:cut]), write_lines(tmp_path / "b", lines[cut:])
-    whole = parse(first, second, **options)
-    parts = [parse(first, book_out=tmp_path / "book.npz", **options)]
-    parts.append(parse(second, book_in=tmp_path / "book.npz", **options))
-    assert same_states(joined_states(parts), whole)
-    for name in ("messages", "states", "gaps", "resyncs", "duplicates"):
-        assert sum(part.quality[name] for part in parts) == whole.quality[name], name
+    lines = stream(seed)[0]
+    lines[25:25] = [snapshot(Market(seed + 50).updates[0], 1)] if seed % 2 else []
+    check_carried(tmp_path, lines, seed, venue="bybit", depth=4)

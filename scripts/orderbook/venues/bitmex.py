@@ -66,7 +66,9 @@ class Bitmex(JsonLines):
         is_empty_book = not message["data"] and action == "partial" and self._wants(table, message["filter"]["symbol"])
         if not entries and not is_empty_book or not self._is_mine(table):
             return
-        rows = [_row(entry, needs_price=action in ("partial", "insert"), needs_size=action != "delete") for entry in entries]
+        rows = [
+            _row(entry, needs_price=action in ("partial", "insert"), needs_size=action != "delete") for entry in entries
+        ]
         event_time = max((time_of(entry["timestamp"]) for entry in entries if "timestamp" in entry), default=local_time)
         if event_time == NO_TIME:
             raise ValueError("neither the line nor the message bears a time")
@@ -82,8 +84,8 @@ class Bitmex(JsonLines):
             for price, size in self._changes(action, row):
                 sides[row.key[1]].append((price, size))
         if action == "partial":
-            return Snapshot(local_time, event_time, number, *sides, RESTART, limit)
-        return Diff(local_time, event_time, number, number, None, *sides, limit)
+            return Snapshot(local_time, event_time, number, *sides, kind=RESTART, limit=limit)
+        return Diff(local_time, event_time, number, number, None, *sides, limit=limit)
 
     def _changes(self, action: str, row: Row) -> Iterable[tuple[int, float]]:
         """Levels that a row changes: none if its id is unknown and it names no price."""

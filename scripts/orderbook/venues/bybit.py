@@ -56,10 +56,11 @@ class Bybit(JsonLines):
         self._note_sequence(data)
         last, self._last = self._last, update_id
         if kind == "delta" and update_id != FIRST:
-            yield Diff(local_time, event_time, update_id, update_id, None, bids, asks, levels)
+            yield Diff(local_time, event_time, update_id, update_id, None, bids, asks, limit=levels)
             return
         continues = update_id != FIRST and last != NO_ID and last <= update_id <= last + 1
-        yield Snapshot(local_time, event_time, update_id, bids, asks, REPLACE if continues else RESTART, levels)
+        begins = REPLACE if continues else RESTART
+        yield Snapshot(local_time, event_time, update_id, bids, asks, kind=begins, limit=levels)
 
     def read(self, block: Block) -> Batch:
         batch = super().read(block)

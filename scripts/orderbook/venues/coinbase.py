@@ -81,11 +81,11 @@ class Coinbase(JsonLines):
         local_time = event_time if local_time == NO_TIME else local_time
         if mine and restarts and not is_old:
             self._own = sequence
-            yield Snapshot(local_time, event_time, sequence, *sides, RESTART, WHOLE_BOOK)
+            yield Snapshot(local_time, event_time, sequence, *sides, kind=RESTART, limit=WHOLE_BOOK)
         elif mine:
             previous = BROKEN if is_old else self._own
             self._own = sequence if previous != BROKEN else self._own
-            yield Diff(local_time, event_time, max(previous, 0), sequence, previous, *sides, WHOLE_BOOK)
+            yield Diff(local_time, event_time, max(previous, 0), sequence, previous, *sides, limit=WHOLE_BOOK)
 
     def _note_sequence(self, sequence: int, event_time: int) -> bool:
         """Whether a message was there before; a number left out, or a new connection, breaks the chain.
@@ -107,7 +107,7 @@ class Coinbase(JsonLines):
         if event_time == NO_TIME:
             event_time = self._newest
         local_time = event_time if local_time == NO_TIME else local_time
-        snapshot = Snapshot(local_time, event_time, self.next_number(), bids, asks, RESTART, WHOLE_BOOK)
+        snapshot = Snapshot(local_time, event_time, self.next_number(), bids, asks, kind=RESTART, limit=WHOLE_BOOK)
         self._newest = max(self._newest, event_time)
         self._timeless = snapshot if local_time == NO_TIME else None
         return [] if self._timeless else [snapshot]
@@ -121,7 +121,7 @@ class Coinbase(JsonLines):
         first = [replace(self._timeless, local_time=local_time, event_time=event_time)] if self._timeless else []
         self._timeless, self._newest = None, max(self._newest, event_time)
         number = self.next_number()
-        return [*first, Diff(local_time, event_time, number, number, None, *sides, WHOLE_BOOK)]
+        return [*first, Diff(local_time, event_time, number, number, None, *sides, limit=WHOLE_BOOK)]
 
 
 def _changes(events: list[Any]) -> tuple[bool, Sides]:
@@ -133,6 +133,6 @@ def _changes(events: list[Any]) -> tuple[bool, Sides]:
         if event["type"] == "snapshot":
             restarts, sides = True, ({}, {})
         for update in event["updates"]:
-            price, size, *_ = level_of([update["price_level"], update["new_quantity"]])
+            price, size = level_of([update["price_level"], update["new_quantity"]])
             sides[SIDES[update["side"]]][price] = size
     return restarts, (list(sides[BIDS].items()), list(sides[ASKS].items()))

@@ -6,6 +6,8 @@ import re
 from datetime import UTC, datetime
 from functools import lru_cache
 
+from scripts.orderbook.records import LARGEST
+
 PATTERN = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?Z", re.ASCII)
 SECOND = 1_000_000_000  # nanoseconds
 
@@ -21,8 +23,8 @@ def time_of(text: str) -> int:
     if match is None:
         raise ValueError(f"{text:.40} is no RFC 3339 time in UTC")
     time = _seconds(match[1]) * SECOND + int((match[2] or "0").ljust(9, "0"))
-    if time < 0:
-        raise ValueError(f"{text:.40} is before 1970")
+    if not 0 <= time <= LARGEST:
+        raise ValueError(f"time {text:.40} is out of range")
     return time
 
 

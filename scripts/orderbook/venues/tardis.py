@@ -184,9 +184,7 @@ def _row(timestamp: str, local_timestamp: str, is_snapshot: str, side: str, pric
     size = float(amount)
     if size == math.inf:
         raise ValueError(f"amount {amount:.40}")
-    return Row(
-        _time(timestamp), _time(local_timestamp), FLAGS[is_snapshot], SIDES[side], scaled(price), size
-    )
+    return Row(_time(timestamp), _time(local_timestamp), FLAGS[is_snapshot], SIDES[side], scaled(price), size)
 
 
 def _time(text: str) -> int:
