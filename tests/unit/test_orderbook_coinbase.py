@@ -84,7 +84,9 @@ def advanced_stream(seed: int, messages: int = 60, first: int = 0) -> tuple[Line
     """Lines of a connection with heartbeats in between, its states, and the places of the updates."""
     market = Market(seed)
     market.run(messages)
-    lines, states, places = [], [], []
+    lines: Lines = []
+    states: list[State] = []
+    places: list[int] = []
     for update in market.updates:
         if market.random.random() < 0.3 and update.number:
             lines.append(heartbeat(update, first + len(lines)))
@@ -186,7 +188,8 @@ def test_chosen_product_is_taken_from_a_connection_of_several(tmp_path: Path) ->
     market, other = Market(3), Market(4)
     market.run(30)
     other.run(30)
-    lines, states = [], []
+    lines: Lines = []
+    states: list[State] = []
     for mine, theirs in zip(market.updates, other.updates, strict=True):
         kind = "update" if mine.number else "snapshot"
         lines.append(advanced(theirs, kind, len(lines), "ETH-USD"))
@@ -269,7 +272,7 @@ def test_snapshot_without_a_time_takes_the_collectors_or_the_next_ones(tmp_path:
 
 
 def test_second_snapshot_of_the_exchange_begins_a_segment(tmp_path: Path) -> None:
-    lines, states = exchange_stream(2, 30)
+    lines, _ = exchange_stream(2, 30)
     again = lines[0].replace(b"2024-01-01T00:00:00", b"2024-01-01T00:09:00")
     parsed = read(tmp_path, [*lines, again])
     assert list(parsed.states["segment"]) == [0] * 31 + [1]

@@ -2,12 +2,13 @@
 
 `{"table": "orderBookL2", "action": "partial", "data": [{"symbol", "id", "side": "Buy" or "Sell", "size", "price"}, …]}`
 shows the whole table; `insert`, `update` and `delete` change rows. Until 2023 updates and deletions named no price, so
-the prices of ids must be remembered; until 2022 there were no timestamps: then the local time stands for them. What comes
-before the partial is to be skipped. Sizes are contracts. Sources: BitMEX API documentation, "Realtime API"; BitMEX blog,
-"Changes to order book level 2 data" (2022) and "Removing id schema on order book feeds" (2023).
+the prices of ids must be remembered; until 2022 there were no timestamps: then the local time stands for them. What
+comes before the partial is to be skipped. Sizes are contracts. Sources: BitMEX API documentation, "Realtime API"; BitMEX
+blog, "Changes to order book level 2 data" (2022) and "Removing id schema on order book feeds" (2023).
 
-The messages bear no number, so that a lost one cannot be seen; but an update or a deletion of an id that is not there, or
-an insertion of one that is, tells that something was lost (or that the venue erred, as it has done): these are counted.
+The messages bear no number, so that a lost one cannot be seen; but an update or a deletion of an id that is not there,
+or an insertion of one that is, tells that something was lost (or that the venue erred, as it has done): these count as
+`unknown_ids`.
 """
 
 from __future__ import annotations
@@ -63,12 +64,10 @@ class Bitmex(JsonLines):
         if action not in ACTIONS:
             raise ValueError(f"action {action!r:.40}")
         entries = [entry for entry in message["data"] if self._wants(table, entry["symbol"])]
-        is_empty_book = not message["data"] and action == "partial" and self._wants(table, message["filter"]["symbol"])
-        if not entries and not is_empty_book or not self._is_mine(table):
+        is_empty = action == "partial" and not message["data"] and self._wants(table, message["filter"]["symbol"])
+        if not (entries or is_empty) or not self._is_mine(table):
             return
-        rows = [
-            _row(entry, needs_price=action in ("partial", "insert"), needs_size=action != "delete") for entry in entries
-        ]
+        rows = [_row(entry, action) for entry in entries]
         event_time = max((time_of(entry["timestamp"]) for entry in entries if "timestamp" in entry), default=local_time)
         if event_time == NO_TIME:
             raise ValueError("neither the line nor the message bears a time")
@@ -136,13 +135,15 @@ class Bitmex(JsonLines):
             raise InputError(f"{path}: several tables ({names}): set 'symbol' to one of them")
 
 
-def _row(entry: Any, needs_price: bool, needs_size: bool) -> Row:
+def _row(entry: Any, action: str) -> Row:
     """A row of a message, whose numbers are JSON numbers: the shortest text of a float is that of the venue."""
-    price, size = entry.get("price"), entry.get("size")
-    if (needs_price and price is None) or (needs_size and size is None):
-        raise KeyError("price" if needs_price and price is None else "size")
+    price, size = (_number(entry[name]) if name in entry else None for name in ("price", "size"))
+    if price is None and action in ("partial", "insert"):
+        raise KeyError("price")
+    if size is None and action != "delete":
+        raise KeyError("size")
     key = integer(entry["id"]), SIDES[entry["side"]]
-    return Row(key, None if price is None else scaled(repr(_number(price))), None if size is None else _number(size))
+    return Row(key, None if price is None else scaled(repr(price)), size)
 
 
 def _number(value: Any) -> float:

@@ -1,8 +1,8 @@
 """Coinbase captures: the level2 channel of Advanced Trade and of Exchange (the former Pro).
 
 Advanced Trade: `{"channel": "l2_data", "timestamp", "sequence_num", "events": [{"type": "snapshot" or "update",
-"product_id", "updates": [{"side": "bid" or "offer", "price_level", "new_quantity"}, …]}, …]}`. `sequence_num` counts all
-messages of a connection, those of other channels and products too, so a capture must hold them all: a number that is
+"product_id", "updates": [{"side": "bid" or "offer", "price_level", "new_quantity"}, …]}, …]}`. `sequence_num` counts
+all messages of a connection, those of other channels and products too, so a capture must hold them all: a number that is
 missing may be one of ours. A new connection begins at a smaller number.
 
 Exchange: `{"type": "snapshot", "product_id", "bids", "asks"}` and `{"type": "l2update", "product_id", "time",

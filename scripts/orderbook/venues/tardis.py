@@ -1,9 +1,9 @@
 """CSV files incremental_book_L2 of Tardis.dev, of whatever exchange, with one instrument or several.
 
-Format: Tardis.dev documentation, "Data types". Rules: the same, "Order books" of the FAQ. The rows of one message have one
-local_timestamp, and only after the last of them is the book as it was. A row with is_snapshot after one without begins
-the book anew: a day began, or the collector had to connect again. Rows before the first snapshot are skipped; amount 0
-removes a level. Times are in us.
+Format: Tardis.dev documentation, "Data types"; rules: the same, "Order books" of the FAQ. The rows of one message have
+one local_timestamp, and only after the last of them is the book as it was. A row with is_snapshot after one without
+begins the book anew: a day began, or the collector had to connect again. Rows before the first snapshot are skipped;
+amount 0 removes a level. Times are in us.
 
 The rows bear no number of the venue, so that a lost one cannot be seen; the collector checks those venues that have
 numbers, and connects again. Rows that were swapped or doubled show as local times going back. The ids of messages here

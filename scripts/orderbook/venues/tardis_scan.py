@@ -1,9 +1,9 @@
 """Read rows of incremental_book_L2 out of the bytes of a CSV, and group them to messages.
 
-Rows look like `binance-futures,BTCUSDT,1585699200245000,1585699200355684,true,ask,6421.5,18640`. Only those of one exact
-form are taken: eight fields without blanks or quotes, integers below 10^18, numbers that a float64 holds without rounding
-of their digits. At any other row the scan stops, and scripts/orderbook/venues/tardis.py decides whether it is good; so
-this may refuse a good row at the cost of time, but must never take a bad one or read another value.
+Rows look like `deribit,BTC-PERPETUAL,1585699200245000,1585699200355684,true,ask,6421.5,18640`. Only those of one exact
+form are taken: eight fields without blanks or quotes, integers below 10^18, numbers whose digits a float64 holds without
+rounding. At any other row the scan stops, and scripts/orderbook/venues/tardis.py decides whether it is good; so this may
+refuse a good row at the cost of time, but must never take a bad one or read another value.
 
 Functions take the place of the first byte to look at, and return the place after the last one taken, or FAILED. Text
 ends with a newline, which is part of no field: that is what keeps them inside.
