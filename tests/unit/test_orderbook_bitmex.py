@@ -178,7 +178,7 @@ def test_empty_tables_are_books_without_levels(tmp_path: Path) -> None:
     empty = b'%d {"table":"orderBookL2","action":"partial","filter":{"symbol":"XBTUSD"},"data":[]}\n' % (DAY_MS * MS)
     nothing = b'%d {"table":"orderBookL2","action":"update","data":[]}\n' % (DAY_MS * MS)
     parsed = read(tmp_path, [empty, nothing, *stream(1, messages=4).lines])
-    assert list(parsed.states["known_levels"])[0] == 0
+    assert parsed.states["known_levels"][0] == 0
     assert parsed.quality["segments"] == 2
 
 

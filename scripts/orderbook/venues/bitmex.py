@@ -2,8 +2,8 @@
 
 `{"table": "orderBookL2", "action": "partial", "data": [{"symbol", "id", "side": "Buy" or "Sell", "size", "price"}, …]}`
 shows the whole table; `insert`, `update` and `delete` change rows. Until 2023 updates and deletions named no price, so
-the prices of ids must be remembered; until 2022 there were no timestamps: then the local time stands for them. What
-comes before the partial is to be skipped. Sizes are contracts. Sources: BitMEX API documentation, "Realtime API"; BitMEX
+the prices of ids must be remembered; until 2022 there were no timestamps: the local time stands for them. What comes
+before the partial is to be skipped. Sizes are contracts. Sources: BitMEX API documentation, "Realtime API"; BitMEX
 blog, "Changes to order book level 2 data" (2022) and "Removing id schema on order book feeds" (2023).
 
 The messages bear no number, so that a lost one cannot be seen; but an update or a deletion of an id that is not there,

@@ -2,8 +2,8 @@
 
 Advanced Trade: `{"channel": "l2_data", "timestamp", "sequence_num", "events": [{"type": "snapshot" or "update",
 "product_id", "updates": [{"side": "bid" or "offer", "price_level", "new_quantity"}, …]}, …]}`. `sequence_num` counts
-all messages of a connection, those of other channels and products too, so a capture must hold them all: a number that is
-missing may be one of ours. A new connection begins at a smaller number.
+all messages of a connection, those of other channels and products too, so a capture must hold them all: a number that
+is missing may be one of ours. A new connection begins at a smaller number.
 
 Exchange: `{"type": "snapshot", "product_id", "bids", "asks"}` and `{"type": "l2update", "product_id", "time",
 "changes": [["buy" or "sell", price, size], …]}`. These bear no number, so a lost message cannot be seen.

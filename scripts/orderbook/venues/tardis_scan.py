@@ -1,9 +1,9 @@
 """Read rows of incremental_book_L2 out of the bytes of a CSV, and group them to messages.
 
 Rows look like `deribit,BTC-PERPETUAL,1585699200245000,1585699200355684,true,ask,6421.5,18640`. Only those of one exact
-form are taken: eight fields without blanks or quotes, integers below 10^18, numbers whose digits a float64 holds without
-rounding. At any other row the scan stops, and scripts/orderbook/venues/tardis.py decides whether it is good; so this may
-refuse a good row at the cost of time, but must never take a bad one or read another value.
+form are taken: eight fields without blanks or quotes, integers below 10^18, numbers whose digits a float64 holds
+without rounding. At any other row the scan stops, and scripts/orderbook/venues/tardis.py decides whether it is good; so
+this may refuse a good row at the cost of time, but must never take a bad one or read another value.
 
 Functions take the place of the first byte to look at, and return the place after the last one taken, or FAILED. Text
 ends with a newline, which is part of no field: that is what keeps them inside.
@@ -29,7 +29,8 @@ POWERS = 10 ** np.arange(MOST_DIGITS + 1)
 MOST_DECIMALS = 22  # 10^22 is the largest power of ten that a float64 holds: up to here division rounds once
 FLOAT_POWERS = np.array([float(10**i) for i in range(MOST_DECIMALS + 1)])
 
-NEWLINE, RETURN, DOT, MINUS, COMMA, QUOTE, ZERO, NINE, EXPONENT = (ord(mark) for mark in '\n\r.-,"09e')
+NEWLINE, RETURN, BLANK, DOT, MINUS, COMMA, QUOTE, ZERO, NINE, EXPONENT = (ord(mark) for mark in '\n\r .-,"09e')
+DELETE = 127
 LOWER_A, LOWER_Z, CASE = ord("a"), ord("z"), ord("a") - ord("A")
 TRUE, FALSE = np.frombuffer(b"true", np.uint8), np.frombuffer(b"false", np.uint8)
 BID_WORD, ASK_WORD = np.frombuffer(b"bid", np.uint8), np.frombuffer(b"ask", np.uint8)
@@ -116,17 +117,13 @@ def _row(text: Array, at: int, use: Scanner, batch: Batch) -> int:
 @kernel
 def _other(text: Array, at: int, use: Scanner) -> int:
     """A row of another instrument, passed over; one of the same name at another exchange is for the parser."""
-    start = at
-    while text[at] != COMMA and text[at] != NEWLINE:
-        at += 1
-    first = at + 1
-    if at == start or text[at] == NEWLINE:
+    first = _name(text, at)
+    if first == FAILED:
         return FAILED
-    at += 1
-    while text[at] != COMMA and text[at] != NEWLINE:
-        at += 1
-    if at == first or text[at] == NEWLINE or _is_symbol(text, first, at, use.symbol):
+    at = _name(text, first)
+    if at == FAILED or _is_symbol(text, first, at - 1, use.symbol):
         return FAILED
+    at -= 1
     fields = 2
     while text[at] != NEWLINE:
         if text[at] == QUOTE:
@@ -138,6 +135,15 @@ def _other(text: Array, at: int, use: Scanner) -> int:
         return FAILED
     use.group[0].row += 1
     return at + 1
+
+
+@kernel
+def _name(text: Array, at: int) -> int:
+    """A name of visible ASCII letters and the comma after it."""
+    start = at
+    while BLANK < text[at] < DELETE and text[at] != COMMA:
+        at += 1
+    return at + 1 if at > start and text[at] == COMMA else FAILED
 
 
 @kernel
