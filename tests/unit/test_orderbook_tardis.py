@@ -26,7 +26,9 @@ from tests.unit.orderbook_streams import (
     Parsed,
     begins,
     check_carried,
+    error_of,
     parse,
+    run_program,
     same_states,
     try_parse,
     write_lines,
@@ -368,9 +370,7 @@ def test_chosen_instrument_is_taken_from_a_file_of_several(tmp_path: Path, seed:
         for state, row_number in zip(written.states, ids, strict=True)
     ]
     check_states(read(tmp_path, lines, symbol="btcusdt"), states)
-    with pytest.raises(
-        InputError, match=r"raw\.csv\.gz: line \d+: several symbols \((ETHUSDT, BTCUSDT)\): set 'symbol'"
-    ):
+    with pytest.raises(InputError, match=r"raw\.csv\.gz: line \d+: several symbols \(BTCUSDT, ETHUSDT\): set 'symbol'"):
         read(tmp_path, lines)
     with pytest.raises(InputError, match=r"no book could be rebuilt: no row of XRPUSDT, only of ETHUSDT, BTCUSDT"):
         read(tmp_path, lines, symbol="XRPUSDT")
@@ -459,6 +459,19 @@ def test_other_file_of_the_vendor_is_refused(tmp_path: Path, real_data: Callable
     link.symlink_to(real_data(name))
     with pytest.raises(InputError, match=r"raw\.csv: line 1: not the columns of incremental_book_L2: exchange,symbol,"):
         parse(link, venue="tardis")
+
+
+def test_program_names_file_and_line_and_leaves_nothing(tmp_path: Path) -> None:
+    path = write_lines(tmp_path / "raw.csv.gz", [*stream(1).lines, b"garbage\n"])
+    outputs = tmp_path / "states.parquet", tmp_path / "quality.json"
+    settings = '{"venue": "tardis", "max_bad_lines": 0}'
+    done = run_program(
+        "scripts.orderbook.parse_book",
+        "--raw", path, "--states", outputs[0], "--quality", outputs[1], "--settings", settings,
+    )  # fmt: skip
+    line = len(stream(1).lines) + 1
+    assert f"{path}: line {line}: not a row of incremental_book_L2 (1 fields instead of 8)" in error_of(done)
+    assert not any(output.exists() for output in outputs)
 
 
 @pytest.mark.parametrize("seed", range(8))

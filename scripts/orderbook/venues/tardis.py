@@ -66,6 +66,7 @@ class Tardis(Adapter):
         self._met: dict[str, None] = {}  # symbols, in order
         self._group = np.zeros(1, GROUP)
         self._batch = empty(0, 0, 0)
+        self._text = b""  # of the block
         self._scanner = scanner(b"", b"", False, self._group)
 
     def batches(self, raw: list[Path]) -> Iterator[Batch]:
@@ -79,6 +80,7 @@ class Tardis(Adapter):
         """The messages that are complete by the end of a block; the next call uses its arrays again."""
         text, batch = np.frombuffer(block.text, np.uint8), self._room(len(block.text))
         at, number = 0, block.first
+        self._text = block.text
         if block.first == 1:
             close_message(self._group, batch)  # the end of a file ends its message
         while at < len(text):
@@ -109,6 +111,12 @@ class Tardis(Adapter):
 
     def report(self) -> dict[str, Any]:
         return {"local_time_going_back": int(self._group["going_back"][0])}
+
+    def _all_symbols(self) -> str:
+        """Names of the instruments met so far and in the rest of the block."""
+        rows = (row.split(b",", 2) for row in self._text.splitlines() if row and not row.startswith(b"exchange,"))
+        names = {fields[1].decode(errors="replace").upper() for fields in rows if len(fields) == 3}
+        return ", ".join(sorted(names | {*self._met}))
 
     def _room(self, length: int) -> Batch:
         """An empty batch for a text of so many bytes, but for the levels of the message that is not complete yet."""
@@ -143,8 +151,10 @@ class Tardis(Adapter):
         self._group["row"] += 1
         fields = line.split(b",")
         try:
-            if len(fields) != FIELDS or not fields[0] or not fields[1]:
-                raise ValueError(f"{len(fields)} fields, of which the first two name an instrument; not {FIELDS}")
+            if len(fields) != FIELDS:
+                raise ValueError(f"{len(fields)} fields instead of {FIELDS}")
+            if not fields[0] or not fields[1]:
+                raise ValueError("no exchange or no symbol")
             if not self._wants(path, number, fields[0].decode(), fields[1].decode()):
                 return
             row = _row(*(field.decode() for field in fields[2:]))
@@ -167,7 +177,7 @@ class Tardis(Adapter):
         self.symbol = self.symbol or symbol
         if symbol != self.symbol:
             if not self._chosen:
-                raise InputError(f"{path}: line {number}: several symbols ({self.symbol}, {symbol}): set 'symbol'")
+                raise InputError(f"{path}: line {number}: several symbols ({self._all_symbols()}): set 'symbol'")
             return False
         self._exchange = self._exchange or exchange
         if exchange != self._exchange:
