@@ -362,7 +362,8 @@ def test_chosen_instrument_is_taken_from_a_file_of_several(tmp_path: Path, seed:
     """Of one that holds all instruments of an exchange; ids are numbers of rows of the file."""
     written, others = stream(seed), stream(seed + 9, symbol="ETHUSDT")
     lines, ids = [HEADER], []
-    for mine, theirs in itertools.zip_longest(written.messages, others.messages, fillvalue=[]):
+    nothing: list[int] = []
+    for mine, theirs in itertools.zip_longest(written.messages, others.messages, fillvalue=nothing):
         lines += [others.lines[i] for i in theirs] + [written.lines[i] for i in mine]
         ids += [len(lines) - 1] if mine else []
     states = [
