@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from scripts.lib.errors import InputError
-from scripts.orderbook.venues.rfc3339 import time_of
+from scripts.orderbook.venues.times import rfc3339
 from tests.unit.orderbook_markets import (
     SIDES,
     Change,
@@ -320,18 +320,19 @@ def test_cut_gz_is_told(tmp_path: Path, seed: int) -> None:
         ("2021-04-17T16:41:00.660Z", 1_618_677_660_660_000_000),
         ("2016-02-29T23:59:59.999999999Z", 1_456_790_399_999_999_999),
         ("2262-04-11T23:47:16.854775807Z", 2**63 - 1),
+        ("2023-02-09T21:32:50.5+01:00", 1_675_974_770_500_000_000),
     ],
 )
 def test_times_are_exact_to_the_nanosecond(text: str, time: int) -> None:
-    assert time_of(text) == time
+    assert rfc3339(text) == time
 
 
 @pytest.mark.parametrize(
     "text",
-    ["", "2023-02-09", "2023-02-09T20:32:50", "2023-02-09T20:32:50.Z", "2023-02-09 20:32:50Z", "2023-13-09T20:32:50Z",
-     "2023-02-30T20:32:50Z", "2023-02-09T20:32:50.1234567890Z", "1969-12-31T23:59:59Z", "2023-02-09T20:32:50+01:00",
+    ["", "2023-02-09", "2023-02-09T20:32:50", "2023-02-09T20:32:50.Z", "2023-13-09T20:32:50Z",
+     "2023-02-30T20:32:50Z", "2023-02-09T20:32:50.1234567890Z", "1969-12-31T23:59:59Z", "2023-02-09T20:32:50+1",
      "9999-01-01T00:00:00Z", "٢٠٢٣-02-09T20:32:50Z"],
 )  # fmt: skip
 def test_text_that_is_no_time_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"time|1970|month|day|range"):
-        time_of(text)
+    with pytest.raises(ValueError, match=r"time|month|day"):
+        rfc3339(text)

@@ -27,7 +27,7 @@ from scripts.orderbook.records import NO_TIME, RESTART, WHOLE_BOOK, Diff, Level,
 from scripts.orderbook.settings import Venue
 from scripts.orderbook.stream import ASK, BID, Batch
 from scripts.orderbook.venues.adapter import JsonLines, Record, integer
-from scripts.orderbook.venues.rfc3339 import time_of
+from scripts.orderbook.venues.times import rfc3339
 
 TABLES = {"orderBookL2": WHOLE_BOOK, "orderBookL2_25": 25}  # name -> levels a side that are kept in step
 ACTIONS = ("partial", "insert", "update", "delete")
@@ -68,7 +68,7 @@ class Bitmex(JsonLines):
         if not (entries or is_empty) or not self._is_mine(table):
             return
         rows = [_row(entry, action) for entry in entries]
-        event_time = max((time_of(entry["timestamp"]) for entry in entries if "timestamp" in entry), default=local_time)
+        event_time = max((rfc3339(entry["timestamp"]) for entry in entries if "timestamp" in entry), default=local_time)
         if event_time == NO_TIME:
             raise ValueError("neither the line nor the message bears a time")
         yield self._record(action, rows, event_time if local_time == NO_TIME else local_time, event_time, TABLES[table])

@@ -23,8 +23,8 @@ from scripts.orderbook.settings import Venue
 from scripts.orderbook.stream import NO_ID, Batch
 from scripts.orderbook.venues.adapter import JsonLines, Record, integer
 from scripts.orderbook.venues.levels import levels_of
+from scripts.orderbook.venues.times import milliseconds
 
-MS = 1_000_000  # nanoseconds
 TOPIC = re.compile(r"orderbook\.(\d{1,4})\.(.+)")
 FIRST = 1  # update id of the message that holds the whole book after a restart of the service
 
@@ -50,7 +50,7 @@ class Bybit(JsonLines):
         data, kind, levels = message["data"], message["type"], int(topic[1])
         if data["s"] != topic[2] or kind not in ("snapshot", "delta"):
             raise ValueError(f"type {kind!r:.40} of {data['s']!r:.40}")
-        event_time, update_id = integer(integer(message["ts"]) * MS), integer(data["u"])
+        event_time, update_id = milliseconds(message["ts"]), integer(data["u"])
         local_time = event_time if local_time == NO_TIME else local_time
         bids, asks = levels_of(data["b"]), levels_of(data["a"])
         self._note_sequence(data)

@@ -28,7 +28,7 @@ from scripts.orderbook.settings import Venue
 from scripts.orderbook.stream import NO_ID, Batch
 from scripts.orderbook.venues.adapter import JsonLines, Record, integer
 from scripts.orderbook.venues.levels import level_of, levels_of
-from scripts.orderbook.venues.rfc3339 import time_of
+from scripts.orderbook.venues.times import rfc3339
 
 BROKEN = -2  # `previous_id` that no message has: something is missing before this one
 BIDS, ASKS = 0, 1
@@ -73,7 +73,7 @@ class Coinbase(JsonLines):
 
     def _advanced(self, local_time: int, message: Any) -> Iterator[Record]:
         """A message of any channel: all of them are numbered as one."""
-        event_time, sequence = time_of(message["timestamp"]), integer(message["sequence_num"])
+        event_time, sequence = rfc3339(message["timestamp"]), integer(message["sequence_num"])
         events = message["events"] if message["channel"] == "l2_data" else []
         mine = [event for event in events if self.wants(event["product_id"])]
         restarts, sides = _changes(mine)
@@ -102,7 +102,7 @@ class Coinbase(JsonLines):
     # Exchange
 
     def _snapshot(self, local_time: int, message: Any) -> list[Record]:
-        event_time = time_of(message["time"]) if "time" in message else local_time
+        event_time = rfc3339(message["time"]) if "time" in message else local_time
         bids, asks = levels_of(message["bids"]), levels_of(message["asks"])
         if event_time == NO_TIME:
             event_time = self._newest
@@ -113,7 +113,7 @@ class Coinbase(JsonLines):
         return [] if self._timeless else [snapshot]
 
     def _update(self, local_time: int, message: Any) -> list[Record]:
-        event_time = time_of(message["time"])
+        event_time = rfc3339(message["time"])
         local_time = event_time if local_time == NO_TIME else local_time
         sides: Sides = [], []
         for side, price, size in message["changes"]:
