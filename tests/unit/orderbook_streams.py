@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import gzip
 import json
 import random
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,33 @@ def check_carried(folder: Path, lines: list[bytes], seed: int, suffix: str = "",
     both = joined(parts)
     assert same_states(both, whole)
     assert both.quality == {name: whole.quality[name] for name in both.quality}
+    for name in ("unknown_ids", "sequence_going_back", "local_time_going_back"):
+        assert sum(part.quality.get(name, 0) for part in parts) == whole.quality.get(name, 0), name
+
+
+ANYTHING: list[Any] = [None, True, -1, 0, 1.5, 2**63, "", "x", "1", [], {}, [[]], ["1", "2"], {"e": []}]
+
+
+def places_in(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """All places of a JSON value."""
+    yield path
+    children = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, child in children:
+        yield from places_in(child, (*path, key))
+
+
+def told_or_parsed(parsed: Parsed | str, path: Path) -> bool:
+    if isinstance(parsed, str):
+        return str(path) in parsed and "\n" not in parsed
+    return bool(parsed.quality["states"] == len(parsed.update_ids) > 0)
+
+
+def replaced(node: Any, path: tuple[Any, ...], value: Any) -> Any:
+    if not path:
+        return value
+    changed = copy.copy(node)
+    changed[path[0]] = replaced(node[path[0]], path[1:], value)
+    return changed
 
 
 def run_program(module: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
