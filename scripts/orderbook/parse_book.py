@@ -37,8 +37,8 @@ def main(
     or a checksum that fails ends the segment; the next snapshot begins a new one.
 
     Args:
-        raw: raw captures of one feed in time order, .gz, .zst or plain; mostly lines of `<local time> <json>` or of
-            JSON alone. A REST snapshot may be a file of its own, before the diffs that follow it
+        raw: raw captures of one feed in time order, .gz, .zst, .zip or plain; mostly lines of `<local time> <json>`
+            or of JSON alone. A REST snapshot may be a file of its own, before the diffs that follow it
         states: Parquet with one row a state
         quality: JSON with counts of messages, gaps, bad lines, checksums and the best-quote check
         settings: venue, symbol, depth, which states are written

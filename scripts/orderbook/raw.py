@@ -1,4 +1,4 @@
-"""Raw captures: files of text lines, gz, zst or plain, read in blocks of whole lines.
+"""Raw captures: files of text lines, gz, zst, zip of one file, or plain, read in blocks of whole lines.
 
 A line is `<local time> <json>`, `<local time>: <json>`, or JSON alone where the collector noted no time. The time is an
 integer of ns, us, ms or s (today these differ by a factor of a thousand, so its size tells which) or decimal seconds.
@@ -8,6 +8,8 @@ lines of what they were set to, connected to and sent, which hold nothing to rea
 
 from __future__ import annotations
 
+import os
+import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -75,7 +77,8 @@ def _read_file(path: Path, bad: BadLines, progress: Progress) -> Iterator[Block]
     number = 1
     try:
         with path.open("rb") as file:
-            pieces = _unpacked(_read(file, progress), path.suffix)
+            is_zip = path.suffix == ".zip"
+            pieces = _unzipped(path, file, progress) if is_zip else _unpacked(_read(file, progress), path.suffix)
             for text in whole_lines(pieces):
                 yield Block(path, number, text)
                 number += text.count(b"\n")
@@ -89,6 +92,26 @@ def _read(file: IO[bytes], progress: Progress) -> Iterator[bytes]:
     while piece := file.read(PIECE):
         yield piece
         progress.advance(len(piece))
+
+
+def _unzipped(path: Path, file: IO[bytes], progress: Progress) -> Iterator[bytes]:
+    """The one file of an archive, as venues offer them for download.
+
+    Raises:
+        InputError: it holds none or several.
+        Damaged: after what could be read; without its end an archive cannot be read at all.
+    """
+    try:
+        with zipfile.ZipFile(file) as archive:
+            members = [member for member in archive.infolist() if not member.is_dir()]
+            if len(members) != 1:
+                raise InputError(f"{path}: an archive of {len(members)} files instead of one")
+            with archive.open(members[0]) as member:
+                while piece := member.read(PIECE):
+                    yield piece
+        progress.advance(file.seek(0, os.SEEK_END))
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise Damaged(f"zip data damaged or cut short ({error})") from None
 
 
 def whole_lines(pieces: Iterator[bytes]) -> Iterator[bytes]:

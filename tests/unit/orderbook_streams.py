@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import gzip
 import json
+import random
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,8 @@ DAY_MS = 1_704_067_200_000  # 2024-01-01
 MS = 1_000_000
 BIDS = [["100.0", "1"], ["99.0", "2"]]
 ASKS = [["101.0", "3"], ["102.0", "4"]]
+SUMS = ("messages", "updates", "states", "gaps", "resyncs", "crossed", "duplicates", "time_going_back",
+        "without_snapshot", "bad_lines")  # fmt: skip
 
 Message = dict[str, Any]
 
@@ -104,6 +108,55 @@ def begins(left: Parsed, right: Parsed) -> bool:
 
 def same_states(left: Parsed, right: Parsed) -> bool:
     return begins(left, right) and begins(right, left)
+
+
+def joined(parts: list[Parsed]) -> Parsed:
+    """Parts as one stream."""
+    states = {name: np.concatenate([part.states[name] for part in parts]) for name in parts[0].states}
+    quality: dict[str, Any] = {name: sum(part.quality[name] for part in parts) for name in SUMS}
+    checks = [part.quality["best_quote_check"] for part in parts]
+    return Parsed(
+        quality | {"best_quote_check": {key: sum(check[key] for check in checks) for key in checks[0]}}, states
+    )
+
+
+def check_carried(folder: Path, lines: list[bytes], seed: int, suffix: str = "", **settings: Any) -> None:
+    """Cut a stream at a random line: two parts with the book carried must be as one stream."""
+    cut = random.Random(seed).randrange(1, len(lines) - 1)
+    paths = [write_lines(folder / f"{i}{suffix}", part) for i, part in enumerate((lines[:cut], lines[cut:]))]
+    whole = parse(*paths, book_out=folder / "whole.npz", **settings)
+    parts = [parse(paths[0], book_out=folder / "0.npz", **settings)]
+    parts.append(parse(paths[1], book_in=folder / "0.npz", book_out=folder / "1.npz", **settings))
+    both = joined(parts)
+    assert same_states(both, whole)
+    assert both.quality == {name: whole.quality[name] for name in both.quality}
+    for name in ("unknown_ids", "sequence_going_back", "local_time_going_back"):
+        assert sum(part.quality.get(name, 0) for part in parts) == whole.quality.get(name, 0), name
+
+
+ANYTHING: list[Any] = [None, True, -1, 0, 1.5, 2**63, "", "x", "1", [], {}, [[]], ["1", "2"], {"e": []}]
+
+
+def places_in(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """All places of a JSON value."""
+    yield path
+    children = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, child in children:
+        yield from places_in(child, (*path, key))
+
+
+def told_or_parsed(parsed: Parsed | str, path: Path) -> bool:
+    if isinstance(parsed, str):
+        return str(path) in parsed and "\n" not in parsed
+    return bool(parsed.quality["states"] == len(parsed.update_ids) > 0)
+
+
+def replaced(node: Any, path: tuple[Any, ...], value: Any) -> Any:
+    if not path:
+        return value
+    changed = copy.copy(node)
+    changed[path[0]] = replaced(node[path[0]], path[1:], value)
+    return changed
 
 
 def run_program(module: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:

@@ -20,9 +20,11 @@ from scripts.orderbook.stream import QUOTE
 from tests.unit.orderbook_streams import (
     DAY_MS,
     MS,
+    SUMS,
     Parsed,
     diff,
     error_of,
+    joined,
     parse,
     quote,
     run_program,
@@ -34,8 +36,6 @@ from tests.unit.orderbook_streams import (
 )
 
 SPOT = [f"orderbook/binance/spot/btcusdt_{day}.gz" for day in ("20240808", "20240809")]
-SUMS = ("messages", "updates", "states", "gaps", "resyncs", "crossed", "duplicates", "time_going_back",
-        "without_snapshot", "bad_lines")  # fmt: skip
 
 
 def parse_parts(folder: Path, parts: list[list[Path]], **settings: Any) -> list[Parsed]:
@@ -45,16 +45,6 @@ def parse_parts(folder: Path, parts: list[list[Path]], **settings: Any) -> list[
         before = folder / f"book{number}.npz" if number else None
         parsed.append(parse(*raw, book_in=before, book_out=folder / f"book{number + 1}.npz", **settings))
     return parsed
-
-
-def joined(parts: list[Parsed]) -> Parsed:
-    """Parts as one stream."""
-    states = {name: np.concatenate([part.states[name] for part in parts]) for name in parts[0].states}
-    quality: dict[str, Any] = {name: sum(part.quality[name] for part in parts) for name in SUMS}
-    checks = [part.quality["best_quote_check"] for part in parts]
-    return Parsed(
-        quality | {"best_quote_check": {key: sum(check[key] for check in checks) for key in checks[0]}}, states
-    )
 
 
 @pytest.mark.parametrize("symbol", [None, "btcusdt"])

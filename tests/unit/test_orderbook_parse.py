@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import bisect
-import copy
 import gzip
 import json
 import random
@@ -23,16 +22,20 @@ from scripts.orderbook.advance import Rows
 from scripts.orderbook.records import PRICE_SCALE, scaled
 from scripts.orderbook.states import ROWS_PER_GROUP, StatesWriter, read_states
 from tests.unit.orderbook_streams import (
+    ANYTHING,
     Parsed,
     begins,
     diff,
     error_of,
     parse,
+    places_in,
     quote,
+    replaced,
     run_program,
     same_states,
     simulate,
     snapshot,
+    told_or_parsed,
     try_parse,
     write_lines,
     write_messages,
@@ -595,31 +598,6 @@ def test_message_of_an_absurd_form_is_a_bad_line(tmp_path: Path, message: object
     parsed = parse(path)
     assert parsed.update_ids == [10, 12]
     assert parsed.quality["first_bad_line"].startswith(f"{path}: line 1: ")
-
-
-ANYTHING: list[Any] = [None, True, -1, 0, 1.5, 2**63, "", "x", "1", [], {}, [[]], ["1", "2"], {"e": []}]
-
-
-def places_in(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """All places of a JSON value."""
-    yield path
-    children = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
-    for key, child in children:
-        yield from places_in(child, (*path, key))
-
-
-def told_or_parsed(parsed: Parsed | str, path: Path) -> bool:
-    if isinstance(parsed, str):
-        return str(path) in parsed and "\n" not in parsed
-    return bool(parsed.quality["states"] == len(parsed.update_ids) > 0)
-
-
-def replaced(node: Any, path: tuple[Any, ...], value: Any) -> Any:
-    if not path:
-        return value
-    changed = copy.copy(node)
-    changed[path[0]] = replaced(node[path[0]], path[1:], value)
-    return changed
 
 
 @pytest.mark.parametrize("seed", range(60))

@@ -8,8 +8,12 @@ from scripts.orderbook.settings import Venue
 from scripts.orderbook.venues.adapter import Adapter
 from scripts.orderbook.venues.binance import Binance
 from scripts.orderbook.venues.bitget import Bitget
+from scripts.orderbook.venues.bitmex import Bitmex
+from scripts.orderbook.venues.bybit import Bybit
+from scripts.orderbook.venues.coinbase import Coinbase
 from scripts.orderbook.venues.kraken import Kraken
 from scripts.orderbook.venues.okx import Okx
+from scripts.orderbook.venues.tardis import Tardis
 
 ADAPTERS: dict[str, type[Adapter]] = {
     "binance-spot": Binance,
@@ -18,6 +22,10 @@ ADAPTERS: dict[str, type[Adapter]] = {
     "kraken": Kraken,
     "okx": Okx,
     "bitget": Bitget,
+    "bybit": Bybit,
+    "coinbase": Coinbase,
+    "bitmex": Bitmex,
+    "tardis": Tardis,
 }
 
 

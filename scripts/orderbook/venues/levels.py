@@ -9,6 +9,7 @@ from typing import Any
 from scripts.orderbook.checksums import digits_of
 from scripts.orderbook.records import Level, scaled
 
+PRICES = 32_768  # remembered: a few MB
 REMEMBERED = 4_096  # pairs of texts: removed levels, and those that flicker
 
 
@@ -49,7 +50,10 @@ def level_of(entry: Any) -> Level:
     price, size = entry[0], entry[1]
     if type(entry) is not list or type(price) is not str or type(size) is not str:
         raise TypeError("a level is no pair of texts")
-    return scaled(price), size_of(size)
+    return price_of(price), size_of(size)
+
+
+price_of = lru_cache(PRICES)(scaled)  # prices come again and again
 
 
 def size_of(text: str) -> float:

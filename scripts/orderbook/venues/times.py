@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from scripts.orderbook.raw import time_of
 from scripts.orderbook.records import LARGEST, NO_TIME
 
 MS, SECOND = 1_000_000, 1_000_000_000  # ns
-RFC_3339 = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|z|[+-]\d\d:\d\d)", re.ASCII)
+RFC_3339 = re.compile(r"(\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|z|[+-]\d\d:\d\d)", re.ASCII)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def milliseconds(value: Any) -> int:
@@ -46,9 +48,15 @@ def rfc3339(value: Any) -> int:
     found = RFC_3339.fullmatch(value) if type(value) is str else None
     if not found:
         raise ValueError(f"{value!r:.40} is no time")
-    day, clock, fraction, zone = found.groups(default="")
-    moment = datetime.fromisoformat(f"{day}T{clock}{zone.upper().replace('Z', '+00:00')}")
-    whole = moment.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
-    if whole.days < 0:
-        raise ValueError(f"{value!r:.40} is before 1970")
-    return (whole.days * 86_400 + whole.seconds) * SECOND + int(fraction.ljust(9, "0"))
+    moment, fraction, zone = found.groups(default="")
+    time = _whole_seconds(moment, zone) * SECOND + int(fraction.ljust(9, "0"))
+    if not 0 <= time <= LARGEST:
+        raise ValueError(f"time {value:.40} is out of range")
+    return time
+
+
+@lru_cache(maxsize=64)
+def _whole_seconds(moment: str, zone: str) -> int:
+    """Since 1970; the messages of a second share theirs."""
+    passed = datetime.fromisoformat(f"{moment}{zone.upper().replace('Z', '+00:00')}") - EPOCH
+    return passed.days * 86_400 + passed.seconds
