@@ -25,9 +25,9 @@ rule fetch_book:
         "logs/orderbook/fetch_book/{book}/{part}.log",
     benchmark:
         "benchmarks/orderbook/fetch_book/{book}/{part}.jsonl"
+    localrule: True
     conda:
         "../envs/fetch.yaml"
-    localrule: True
     threads: 1
     resources:
         mem=growing("1GB"),
@@ -80,10 +80,10 @@ rule parse_book:
         "logs/orderbook/parse_book/{book}/{part}.log",
     benchmark:
         "benchmarks/orderbook/parse_book/{book}/{part}.jsonl"
-    conda:
-        "../envs/data.yaml"
     wildcard_constraints:
         book=whole_books(CONFIG.orderbook),
+    conda:
+        "../envs/data.yaml"
     threads: 1
     resources:
         mem=growing("4GB"),

@@ -9,12 +9,12 @@ from itertools import pairwise
 from typing import Any
 
 from scripts.lib.errors import InputError
-from scripts.orderbook.settings import Feed, OrderbookConfig
+from scripts.orderbook.lobster_files import book_file
+from scripts.orderbook.settings import API_KEY, Feed, OrderbookConfig
 
 SIMULATED = "results/orderbook/{book}/raw/{part}.gz"
 FETCHED = "results/orderbook/{book}/raw/{part}.csv.gz"
 CARRIED = "results/orderbook/{book}/carried/{part}.npz"
-API_KEY = "TARDIS_API_KEY"
 NEVER = "(?!)"  # matches nothing
 
 
@@ -59,14 +59,7 @@ def beside(orderbook: OrderbookConfig, book: str, part: str) -> list[str]:
     feed = orderbook.books.get(book)
     if not feed or not feed.raw or feed.venue != "lobster":
         return []
-    folder, name = os.path.split(raw_path(orderbook, book, part))
-    return [os.path.join(folder, book_file(name))]
-
-
-def book_file(message_file: str) -> str:
-    """Name of the book file that belongs to a LOBSTER message file: …_message_10.csv -> …_orderbook_10.csv."""
-    head, _, tail = message_file.rpartition("_message_")
-    return f"{head}_orderbook_{tail}"
+    return [book_file(raw_path(orderbook, book, part))]
 
 
 def carried_book(orderbook: OrderbookConfig) -> Callable[[Any], list[str]]:

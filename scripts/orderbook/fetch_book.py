@@ -17,9 +17,8 @@ from scripts.lib import job
 from scripts.lib.download import Patience, Refused, obtain
 from scripts.lib.errors import InputError
 from scripts.lib.joblog import log
-from scripts.orderbook.settings import FetchSettings
+from scripts.orderbook.settings import API_KEY, FetchSettings
 
-API_KEY = "TARDIS_API_KEY"
 SHA256_LINE = re.compile(r"(?P<digest>[0-9a-f]{64}) [ *](?P<name>\S+)")
 
 

@@ -70,7 +70,9 @@ def test_other_days_need_a_key_which_is_told_nowhere(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     script = Script(CONTENT)
-    with pytest.raises(InputError, match="20240202: only the first day of a month is free; for others set TARDIS_API_K"):
+    with pytest.raises(
+        InputError, match="20240202: only the first day of a month is free; for others set TARDIS_API_K"
+    ):
         fetch(tmp_path, script, "20240202")
     assert not script.asked
     monkeypatch.setenv("TARDIS_API_KEY", "secret-key")
