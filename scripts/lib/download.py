@@ -1,8 +1,9 @@
 """Downloads that survive what networks do, with digests: the file behind a URL, fetched once and kept.
 
-`obtain` keeps a file in a store that no rule declares, so that a job that runs again, say since code has changed, proves
-the file by its digest instead of fetching it again. What was received before a cut connection or a kill is kept too:
-the next attempt asks for the rest (RFC 9110, Range and If-Range), and begins anew where the server has another file now.
+`obtain` keeps a file in a store that no rule declares, so that a job that runs again, say since code has changed,
+proves the file by its digest instead of fetching it again. What was received before a cut connection or a kill is kept
+too: the next attempt asks for the rest (RFC 9110, Range and If-Range), and begins anew where the server has another
+file now.
 
 requests carries the HTTP. pooch, which would check digests, fetches a file whole or not at all and tries again from
 its beginning: no match for files of gigabytes, so the digests are checked here.

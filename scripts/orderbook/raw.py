@@ -68,10 +68,10 @@ def read_blocks(paths: list[Path], bad: BadLines) -> Iterator[Block]:
     """
     with Progress("parse", sum(path.stat().st_size for path in paths), "B") as progress:
         for path in paths:
-            yield from _read_file(path, bad, progress)
+            yield from read_file(path, bad, progress)
 
 
-def _read_file(path: Path, bad: BadLines, progress: Progress) -> Iterator[Block]:
+def read_file(path: Path, bad: BadLines, progress: Progress) -> Iterator[Block]:
     number = 1
     try:
         with path.open("rb") as file:

@@ -10,6 +10,7 @@ from scripts.orderbook.venues.binance import Binance
 from scripts.orderbook.venues.bitget import Bitget
 from scripts.orderbook.venues.kraken import Kraken
 from scripts.orderbook.venues.okx import Okx
+from scripts.orderbook.venues.lobster import Lobster
 
 ADAPTERS: dict[str, type[Adapter]] = {
     "binance-spot": Binance,
@@ -18,6 +19,7 @@ ADAPTERS: dict[str, type[Adapter]] = {
     "kraken": Kraken,
     "okx": Okx,
     "bitget": Bitget,
+    "lobster": Lobster,
 }
 
 
