@@ -10,6 +10,7 @@ from scripts.orderbook.venues.binance import Binance
 from scripts.orderbook.venues.bitget import Bitget
 from scripts.orderbook.venues.kraken import Kraken
 from scripts.orderbook.venues.okx import Okx
+from scripts.orderbook.venues.databento import Databento
 from scripts.orderbook.venues.lobster import Lobster
 
 ADAPTERS: dict[str, type[Adapter]] = {
@@ -20,6 +21,7 @@ ADAPTERS: dict[str, type[Adapter]] = {
     "okx": Okx,
     "bitget": Bitget,
     "lobster": Lobster,
+    "databento": Databento,
 }
 
 

@@ -2,12 +2,13 @@
 
 Row k of the book file is the book after message k, so each state is the published row itself: a book that only follows
 the messages goes astray, since what happens beyond the published levels is in neither file and shows once a level
-moves in. What can be proven is each single step (`lobster_check` of the quality report): of the row before, changed by the
-message, all levels but the last of each side must be those of the row.
+moves in. What can be proven is each single step (`lobster_check` of the quality report): of the row before, changed by
+the message, all levels but the last of each side must be those of the row.
 
-Format: LOBSTER's ReadMe. Prices are dollars times 10,000; times are seconds after midnight in New York, where NASDAQ is,
-of the day in the file's name. Messages of type 1 add an order, 2 reduce one, 3 delete one, 4 execute a visible one; 5
-(execution of a hidden order), 6 (auction) and 7 (halt, quoting or trading begins again) leave the visible book as it is.
+Format: LOBSTER's ReadMe. Prices are dollars times 10,000; times are seconds after midnight in New York, where NASDAQ
+is, of the day in the file's name. Messages of type 1 add an order, 2 reduce one, 3 delete one, 4 execute a visible one;
+5 (execution of a hidden order), 6 (auction) and 7 (halt, quoting or trading begins again) leave the visible book as it
+is.
 """
 
 from __future__ import annotations
