@@ -68,6 +68,7 @@ class Databento(Adapter):
         super().__init__(venue, symbol, bad)
         self._chosen = symbol is not None
         self._met: dict[str, None] = {}  # symbols in the files
+        self._found = False  # whether there are records of the symbol
         self._schemas: set[str] = set()
         self._kind = self._instrument = self._publisher = NONE_YET
         self._orders = new_orders()
@@ -105,21 +106,25 @@ class Databento(Adapter):
         self._orders = restored(state["orders"], totals, state["event"], np.zeros(1, TALLY))
 
     def explain(self) -> str | None:
-        if self._met:
+        if self._met and not self._found:
             return f"no record of {self.symbol}, only of {', '.join(sorted(self._met))}"
+        if self._met:
+            return None
         return f"no MBO or MBP-10 record in it, but {', '.join(sorted(self._schemas))}" if self._schemas else None
 
     def report(self) -> dict[str, Any]:
         """What tells that records are missing, and how often the venue's sequence numbers began anew."""
         tally = {name: int(self._orders.tally[name][0]) for name in TALLY.names or ()}
         flagged, resets = tally.pop("flagged") + self._flagged, tally.pop("resets")
-        return {"orders": tally, "flagged_records": flagged, "sequence_resets": resets}
+        unfinished = bool(self._orders.event["touched"][0])  # the last event: its end is in the next part, or missing
+        return {"orders": tally, "flagged_records": flagged, "sequence_resets": resets, "unfinished_event": unfinished}
 
     def _take(self, file: DbnFile, run: Records) -> Iterator[Batch]:
         """Batches of a run of records of one kind."""
         mine = self._mine(file, run)
         if not mine.any():
             return
+        self._found = True
         records, numbers = run.records[mine], run.numbers[mine]
         self._check_kind(file, run.kind)
         edges = np.flatnonzero(np.diff(records["instrument_id"])) + 1
