@@ -83,9 +83,9 @@ class Market:
 
     def emit(self, records: list[tuple[Any, ...]], extra: int = 0) -> None:
         """Write an event's records, the last one flagged so, and the ten levels after it."""
-        for i, (action, *fields) in enumerate(records):
+        for i, (action, order, side, price, size) in enumerate(records):
             flags = extra | (LAST if i == len(records) - 1 else 0)
-            self.mbo.append(self.record(action, *fields, flags))
+            self.mbo.append(self.record(action, order, side, price, size, flags))
         if any(record[0] in "ACMR" for record in records):
             self.books.append((self.top(1), self.top(0)))
             self.heads.append((self.time, self.time + 500, self.sequence))
@@ -164,7 +164,8 @@ def write(path: Path, records: Sequence[Any], head: bytes | None = None) -> Path
 
 
 def read(*raw: Path, **settings: Any) -> Parsed:
-    return parse(*raw, **({"venue": "databento", "depth": DEPTH, "crossed": "flag"} | settings))
+    options: dict[str, Any] = {"venue": "databento", "depth": DEPTH, "crossed": "flag"} | settings
+    return parse(*raw, **options)
 
 
 def expected(books: Sequence[tuple[Levels, Levels]], depth: int = DEPTH) -> np.ndarray:
@@ -295,7 +296,7 @@ def test_a_symbol_that_stands_for_another_instrument_later_begins_a_segment(tmp_
 def test_a_symbol_of_several_instruments_at_a_time_is_refused(tmp_path: Path) -> None:
     days = [{"start_date": date(2024, 6, 17), "end_date": date(2024, 6, 19), "symbol": text} for text in ("118", "7")]
     head = metadata(mappings={"ES.FUT": days})
-    with pytest.raises(InputError, match="ES.FUT stands for several instruments at a time"):
+    with pytest.raises(InputError, match=r"ES\.FUT stands for several instruments at a time"):
         read(write(tmp_path / "a.dbn", two_markets()[2], head), symbol="ES.FUT")
 
 
@@ -363,8 +364,8 @@ def test_a_book_that_the_vendor_flags_ends_the_segment(tmp_path: Path, schema: s
         assert parsed.quality["gaps"] == 1
     else:
         market.mbp[shown] = dbn.MBP10Msg(
-            1, 118, market.heads[shown][0], UNDEFINED, 0, *letters("A", "N"), 0, market.heads[shown][1], flags=LAST | MAYBE_BAD,
-            levels=[dbn.BidAskPair()] * DEPTH,
+            1, 118, market.heads[shown][0], UNDEFINED, 0, *letters("A", "N"), 0, market.heads[shown][1],
+            flags=LAST | MAYBE_BAD, levels=[dbn.BidAskPair()] * DEPTH,
         )  # fmt: skip
         parsed = read(write(tmp_path / "a.dbn", market.mbp, metadata(schema)))
         books = market.books[:shown] + market.books[shown + 1 :]

@@ -29,7 +29,12 @@ def no_key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def settings(base: str, **changes: Any) -> FetchSettings:
-    options = {"base_url": f"{base}/v1", "exchange": "binance-futures", "symbol": "BTCUSDT", "attempts": 2}
+    options: dict[str, Any] = {
+        "base_url": f"{base}/v1",
+        "exchange": "binance-futures",
+        "symbol": "BTCUSDT",
+        "attempts": 2,
+    }
     return FetchSettings(**(options | {"first_wait_s": 0.001} | changes))
 
 

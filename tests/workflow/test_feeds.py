@@ -65,18 +65,22 @@ def test_a_fetched_feed_is_whole_in_a_fresh_clone(clone: Path) -> None:
 
 
 @pytest.mark.parametrize("key", [None, "secret-key"])
-def test_days_are_fetched_once_and_their_digests_noted(clone: Path, key: str | None) -> None:
+def test_days_are_fetched_once_and_their_digests_noted(
+    clone: Path, monkeypatch: pytest.MonkeyPatch, key: str | None
+) -> None:
     feed = {"venue": "tardis", "provider": "tardis", "exchange": "x", "symbol": "Y", "parts": ["20240201"]}
     target = "results/orderbook/mine/raw/20240201.csv.gz"
     content = gzip.compress(b"exchange,symbol\n", mtime=0)
-    environment = {"TARDIS_API_KEY": key} if key else {}
+    monkeypatch.delenv("TARDIS_API_KEY", raising=False)
+    if key:
+        monkeypatch.setenv("TARDIS_API_KEY", key)
     with serving(script := Script(content)) as base:
         write_feed(clone, **feed)
         mine = json.loads((clone / "mine.yaml").read_text())
         mine["orderbook"]["fetch"] = {"base_url": f"{base}/v1"}
         (clone / "mine.yaml").write_text(json.dumps(mine))
         for _ in range(2):
-            done = snakemake(*DEMO, "--", target, cwd=clone, **environment)
+            done = snakemake(*DEMO, "--", target, cwd=clone)
             assert done.returncode == 0, done.stdout + done.stderr
             assert (clone / target).read_bytes() == content
             assert (clone / f"{target}.sha256").exists()

@@ -1,8 +1,8 @@
 """Databento's DBN files, .dbn or .dbn.zst, of the schemas MBO (single orders) and MBP-10 (ten levels).
 
-A message is an event: records up to the one that bears the flag F_LAST, before which a book is not whole. `update_id` is
-the venue's sequence number. A clear record (a snapshot begins with one) begins a segment anew. Where the vendor flags a
-book as perhaps bad, or a record cannot be used, the segment ends.
+A message is an event: records up to the one that bears the flag F_LAST, before which a book is not whole. `update_id`
+is the venue's sequence number. A clear record (a snapshot begins with one) begins a segment anew. Where the vendor
+flags a book as perhaps bad, or a record cannot be used, the segment ends.
 
 Sequence numbers are those of a channel with many instruments, so from one instrument's records it cannot be seen that
 some are missing; orders that are unknown, repeated or overdrawn show it (`orders` of the quality report).

@@ -8,10 +8,10 @@ from scripts.orderbook.settings import Venue
 from scripts.orderbook.venues.adapter import Adapter
 from scripts.orderbook.venues.binance import Binance
 from scripts.orderbook.venues.bitget import Bitget
-from scripts.orderbook.venues.kraken import Kraken
-from scripts.orderbook.venues.okx import Okx
 from scripts.orderbook.venues.databento import Databento
+from scripts.orderbook.venues.kraken import Kraken
 from scripts.orderbook.venues.lobster import Lobster
+from scripts.orderbook.venues.okx import Okx
 
 ADAPTERS: dict[str, type[Adapter]] = {
     "binance-spot": Binance,

@@ -81,8 +81,9 @@ def live_orders(orders: Orders) -> Array:
 
 def live_totals(orders: Orders, side: int) -> Array:
     """Levels of a side that are there."""
-    totals: Array = orders.totals[side]
-    return totals[(totals["price"] != FREE) & (totals["size"] > 0)]
+    totals = orders.totals[side]
+    live: Array = totals[(totals["price"] != FREE) & (totals["size"] > 0)]
+    return live
 
 
 def with_room(orders: Orders, more: int) -> Orders:
@@ -148,7 +149,8 @@ def replay(records: Array, bad: Array, orders: Orders, batch: Batch) -> None:
 @kernel
 def _apply(record: Any, orders: Orders, batch: Batch) -> None:
     side = BID if record.side == BID_LETTER else ASK
-    price, size = record.price // PRICE_STEP, np.int64(record.size)
+    price: Any = record.price // PRICE_STEP
+    size: Any = np.int64(record.size)
     if record.action == ADD and record.flags & F_TOB:  # a feed of best prices alone: each one replaces its side
         _empty_side(orders, side, batch)
         if record.price != UNDEFINED:
