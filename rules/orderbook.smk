@@ -1,5 +1,51 @@
 # Order books: raw depth streams to book states and their features.
-from scripts.orderbook.feeds import books_of, parts_of, parts_of_book, raw_file
+from scripts.orderbook.feeds import (
+    CARRIED,
+    FETCHED,
+    books_of,
+    carried_book,
+    chained_books,
+    files_beside,
+    manifest_of,
+    parts_of,
+    parts_of_book,
+    raw_files,
+    whole_books,
+)
+
+
+# On the machine where Snakemake was started, since compute nodes often have no network.
+rule fetch_book:
+    input:
+        manifest=manifest_of(CONFIG.orderbook),
+    output:
+        raw=FETCHED,
+        digest=f"{FETCHED}.sha256",
+    log:
+        "logs/orderbook/fetch_book/{book}/{part}.log",
+    benchmark:
+        "benchmarks/orderbook/fetch_book/{book}/{part}.jsonl"
+    localrule: True
+    conda:
+        "../envs/fetch.yaml"
+    threads: 1
+    resources:
+        mem=growing("1GB"),
+        runtime="12h",
+    params:
+        *code("scripts.orderbook.fetch_book", env="fetch"),
+        settings=settings(
+            "orderbook.fetch",
+            exchange="orderbook.books.{book}.exchange",
+            symbol="orderbook.books.{book}.symbol",
+        ),
+        manifest=lambda wildcards, input: (
+            f"--manifest {shlex.quote(input.manifest[0])}" if input.manifest else ""
+        ),
+    shell:
+        "python -m scripts.orderbook.fetch_book --raw {output.raw} --digest {output.digest}"
+        " --part {wildcards.part} --store checkpoints/orderbook/fetch_book {params.manifest}"
+        " --settings {params.settings:q} > {log} 2>&1"
 
 
 rule simulate_book:
@@ -25,7 +71,8 @@ rule simulate_book:
 
 rule parse_book:
     input:
-        raw=raw_file(CONFIG.orderbook),
+        raw=raw_files(CONFIG.orderbook),
+        beside=files_beside(CONFIG.orderbook),
     output:
         states="results/orderbook/{book}/states/{part}.parquet",
         quality="results/orderbook/{book}/quality/{part}.json",
@@ -33,6 +80,8 @@ rule parse_book:
         "logs/orderbook/parse_book/{book}/{part}.log",
     benchmark:
         "benchmarks/orderbook/parse_book/{book}/{part}.jsonl"
+    wildcard_constraints:
+        book=whole_books(CONFIG.orderbook),
     conda:
         "../envs/data.yaml"
     threads: 1
@@ -46,9 +95,36 @@ rule parse_book:
             venue="orderbook.books.{book}.venue",
             symbol="orderbook.books.{book}.symbol",
         ),
+        carried="",
     shell:
         "python -m scripts.orderbook.parse_book --raw {input.raw:q} --states {output.states}"
-        " --quality {output.quality} --settings {params.settings:q} > {log} 2>&1"
+        " --quality {output.quality} {params.carried} --settings {params.settings:q} > {log} 2>&1"
+
+
+# Of feeds whose parts do not begin with a snapshot each: a part goes on with the book that the one before left. The
+# books are kept, so that a part that is added later goes on too.
+use rule parse_book as parse_book_chained with:
+    input:
+        raw=raw_files(CONFIG.orderbook),
+        beside=files_beside(CONFIG.orderbook),
+        book=carried_book(CONFIG.orderbook),
+    output:
+        states="results/orderbook/{book}/states/{part}.parquet",
+        quality="results/orderbook/{book}/quality/{part}.json",
+        book=CARRIED,
+    wildcard_constraints:
+        book=chained_books(CONFIG.orderbook),
+    params:
+        *code("scripts.orderbook.parse_book", env="data"),
+        settings=settings(
+            "orderbook.parse",
+            venue="orderbook.books.{book}.venue",
+            symbol="orderbook.books.{book}.symbol",
+        ),
+        carried=lambda wildcards, input, output: (
+            f"--book-out {output.book}"
+            + (f" --book-in {input.book}" if input.book else "")
+        ),
 
 
 rule plot_book:

@@ -41,13 +41,13 @@ class BadLines:
     count: int = 0
     first: str | None = None
 
-    def add(self, path: Path, number: int, reason: str) -> None:
-        """Count a bad line; InputError once there are more than allowed."""
+    def add(self, path: Path, number: int, reason: str, what: str = "line") -> None:
+        """Count a bad line (or what a file has instead of lines); InputError once there are more than allowed."""
         self.count += 1
-        message = f"{path}: line {number}: {reason}"
+        message = f"{path}: {what} {number}: {reason}"
         self.first = self.first or message
         if self.count > self.allowed:
-            raise InputError(f"{message} (bad line {self.count}; max_bad_lines is {self.allowed})")
+            raise InputError(f"{message} (bad {what} {self.count}; max_bad_lines is {self.allowed})")
 
 
 class Block(NamedTuple):
@@ -70,10 +70,10 @@ def read_blocks(paths: list[Path], bad: BadLines) -> Iterator[Block]:
     """
     with Progress("parse", sum(path.stat().st_size for path in paths), "B") as progress:
         for path in paths:
-            yield from _read_file(path, bad, progress)
+            yield from read_file(path, bad, progress)
 
 
-def _read_file(path: Path, bad: BadLines, progress: Progress) -> Iterator[Block]:
+def read_file(path: Path, bad: BadLines, progress: Progress) -> Iterator[Block]:
     number = 1
     try:
         with path.open("rb") as file:
@@ -84,6 +84,20 @@ def _read_file(path: Path, bad: BadLines, progress: Progress) -> Iterator[Block]
                 number += text.count(b"\n")
     except Damaged as error:
         bad.add(path, number, f"{error}")
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}") from None
+
+
+def read_pieces(path: Path, progress: Progress) -> Iterator[bytes]:
+    """The bytes of a file, unpacked, in pieces of any size.
+
+    Raises:
+        Damaged: after what could be read.
+        InputError: the file cannot be opened.
+    """
+    try:
+        with path.open("rb") as file:
+            yield from _unpacked(_read(file, progress), path.suffix)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from None
 

@@ -13,7 +13,11 @@ Venue = Literal[
     "binance-spot", "binance-usdm", "binance-coinm", "bybit", "kraken", "okx", "bitget", "coinbase", "bitmex", "tardis",
     "lobster", "databento",
 ]  # fmt: skip
+# each of their files begins with the whole book; captures of a venue's own stream hold a snapshot where it began
+WHOLE_FILES = {"tardis", "lobster", "databento"}
+API_KEY = "TARDIS_API_KEY"  # environment variable with the key to all but the free days
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+Exchange = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
 Window = Annotated[int, Field(ge=2, le=1_000_000)]
 Lag = Annotated[int, Field(ge=1, le=8_000)]
 
@@ -52,6 +56,28 @@ class SimulateSettings(SimulateOptions):
 
     symbol: str = Field("BTCUSDT", min_length=1)
     """Symbol written into the messages."""
+
+
+class FetchOptions(Settings):
+    """What the config says of all feeds of a provider."""
+
+    base_url: str = Field("https://datasets.tardis.dev/v1", pattern=r"^https?://[^/\s]+[^\s]*[^/\s]$")
+    """Where the provider's files lie: BASE/EXCHANGE/incremental_book_L2/YYYY/MM/DD/SYMBOL.csv.gz."""
+
+
+class FetchSettings(FetchOptions):
+    """Settings of fetch_book."""
+
+    exchange: Exchange
+    """The provider's name of the exchange, such as binance-futures."""
+    symbol: str = Field(min_length=1)
+    """The exchange's name of the instrument."""
+    attempts: int = Field(10, ge=1, le=1_000)
+    """Attempts in a row that bring nothing new, before the download is given up."""
+    first_wait_s: float = Field(1.0, gt=0, le=600)
+    """Wait after the first of them, seconds; each further one waits twice as long, up to two minutes."""
+    silence_s: float = Field(60.0, gt=0, le=3_600)
+    """Time without a byte after which a connection counts as dead, seconds."""
 
 
 class ParseOptions(Settings):
@@ -130,29 +156,71 @@ class Feed(Settings):
     """Venue whose format and sequence rules hold."""
     symbol: Annotated[str, Field(min_length=1)] | None = None
     """The instrument to take from a capture of several; null: the only one."""
+    provider: Literal["tardis"] | None = None
+    """Who has the files: fetch_book gets them there. null: they are named by `raw`, or simulated."""
+    exchange: Exchange | None = None
+    """The provider's name of the exchange, such as binance-futures."""
+    sha256: str | None = None
+    """Path of a manifest with digests of the fetched files, lines of sha256sum for PART.csv.gz; null: none is known."""
     raw: str | None = None
-    """Path of the raw files, with `{part}` where the part's name goes; null: simulate_book makes them."""
+    """Path of the raw files, with `{part}` where the part's name goes; null: fetched or simulated."""
+    snapshot: str | None = None
+    """Path of REST snapshots in files of their own: with `{part}` one for each part, without it that of the first."""
+    snapshot_each_part: bool | None = None
+    """Whether each part begins with a snapshot of its own, so that all parts are parsed at the same time; if not, each
+    goes on with the book that the one before left. null: true for simulated and fetched parts, LOBSTER, Databento and
+    Tardis files, and where `snapshot` names one for each part."""
     parts: list[Name] = Field(min_length=1)
-    """Names of the parts, in time order: raw files, or days (YYYYMMDD) of a simulated feed."""
+    """Names of the parts, in time order: raw files, or days (YYYYMMDD) of a fetched or simulated feed."""
+
+    @property
+    def is_simulated(self) -> bool:
+        return self.raw is None and self.provider is None
+
+    @property
+    def is_chained(self) -> bool:
+        """Whether a part goes on with the book that the one before left."""
+        if self.snapshot_each_part is not None:
+            return not self.snapshot_each_part
+        whole = self.raw is None or self.venue in WHOLE_FILES
+        return not (whole or (self.snapshot is not None and "{part}" in self.snapshot))
 
     @model_validator(mode="after")
     def _raw_and_parts_agree(self) -> Feed:
-        if self.raw is None:
+        if self.provider:
+            self._check_fetched()
+        elif self.exchange or self.sha256:
+            raise ValueError(f"{'exchange' if self.exchange else 'sha256'}: only with a provider")
+        if self.is_simulated:
             self._check_simulated()
         if len(set(self.parts)) < len(self.parts):
             raise ValueError("parts: a part is named twice")
         if self.raw is not None and len(self.parts) > 1 and "{part}" not in self.raw:
             raise ValueError("raw: several parts need a '{part}' in the path")
+        if self.snapshot is not None and (self.raw is None or self.venue in WHOLE_FILES):
+            raise ValueError(f"snapshot: {self.venue} files need none" if self.raw else "snapshot: only with 'raw'")
         return self
+
+    def _check_fetched(self) -> None:
+        if self.raw is not None:
+            raise ValueError("provider and raw: set one of them")
+        if self.venue != self.provider:
+            raise ValueError(f"venue: files of {self.provider} have venue '{self.provider}', not '{self.venue}'")
+        if not self.symbol or not self.exchange:
+            raise ValueError(f"{'exchange' if self.symbol else 'symbol'}: a fetched feed needs one")
+        self._check_days("fetched")
 
     def _check_simulated(self) -> None:
         if self.venue != "binance-usdm":
             raise ValueError("only binance-usdm feeds can be simulated; give 'raw'")
         if not self.symbol:
             raise ValueError("symbol: a simulated feed needs one")
+        self._check_days("simulated")
+
+    def _check_days(self, kind: str) -> None:
         for part in self.parts:
             if not re.fullmatch(r"\d{8}", part):
-                raise ValueError(f"parts: those of a simulated feed are days, YYYYMMDD, not '{part}'")
+                raise ValueError(f"parts: those of a {kind} feed are days, YYYYMMDD, not '{part}'")
 
 
 class OrderbookConfig(Settings):
@@ -162,6 +230,8 @@ class OrderbookConfig(Settings):
     """Active feeds: names of entries in `books`."""
     books: dict[Name, Feed] = Field(default={})
     """Definitions of feeds by name."""
+    fetch: FetchOptions = FetchOptions()
+    """fetch_book: days of a provider's feeds."""
     simulate: SimulateOptions = SimulateOptions()
     """simulate_book: raw depth streams for the demo and for tests."""
     parse: ParseOptions = ParseOptions()

@@ -122,6 +122,53 @@ def test_raw_path_may_name_the_feed_as_the_rules_read_it(tmp_path: Path) -> None
     load(overlay(raw=f"{tmp_path}/{{book}}-{{part}}.gz", parts=["a"]))
 
 
+@pytest.mark.parametrize(
+    ("feed", "made", "missing"),
+    [
+        (
+            {"snapshot": "{d}/s-{part}.json"},
+            ["a.gz", "b.gz", "s-a.json"],
+            "snapshot: no such file: {d}/s-b.json (part b)",
+        ),
+        ({"snapshot": "{d}/s.json"}, ["a.gz", "b.gz"], "snapshot: no such file: {d}/s.json (part a)"),
+        ({"snapshot": "{d}/s.json"}, ["a.gz", "b.gz", "s.json"], None),
+        (
+            {"venue": "lobster", "raw": "{d}/{part}_message_10.csv"},
+            ["a_message_10.csv", "a_orderbook_10.csv", "b_message_10.csv"],
+            "raw: no such file: {d}/b_orderbook_10.csv (part b)",
+        ),
+    ],
+)
+def test_every_file_that_a_part_needs_is_looked_for(
+    tmp_path: Path, feed: dict[str, str], made: list[str], missing: str | None
+) -> None:
+    for name in made:
+        (tmp_path / name).touch()
+    options = {key: text.replace("{d}", str(tmp_path)) for key, text in ({"raw": "{d}/{part}.gz"} | feed).items()}
+    if missing:
+        assert error_of(overlay(**options)) == f"config: orderbook.books.own.{missing}".replace("{d}", str(tmp_path))
+    else:
+        load(overlay(**options))
+
+
+def test_days_that_cost_a_key_are_told_before_any_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TARDIS_API_KEY", raising=False)
+    monkeypatch.chdir(tmp_path)
+    feed = {"venue": "tardis", "provider": "tardis", "exchange": "x", "symbol": "X", "parts": ["20240101", "20240102"]}
+    assert error_of(overlay(**feed)) == (
+        "config: orderbook.books.own.parts: 20240102: only the first day of a month is free; for others set"
+        " TARDIS_API_KEY in the environment"
+    )
+    there = tmp_path / "results" / "orderbook" / "own" / "raw" / "20240102.csv.gz"
+    there.parent.mkdir(parents=True)
+    there.touch()
+    load(overlay(**feed))
+    there.unlink()
+    monkeypatch.setenv("TARDIS_API_KEY", "k")
+    load(overlay(**feed))
+    assert "sha256: no such file: gone" in error_of(overlay(**feed, sha256="gone"))
+
+
 def test_files_of_inactive_feeds_need_not_be_there() -> None:
     values = overlay(raw="/nowhere/{part}.gz")
     values["orderbook"]["feeds"] = ["simulated"]
@@ -131,7 +178,7 @@ def test_files_of_inactive_feeds_need_not_be_there() -> None:
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"orderbook": {"feeds": ["gone"]}}, "config: orderbook: feeds: 'gone' is not defined in books (simulated)"),
+        ({"orderbook": {"feeds": ["gone"]}}, "config: orderbook: feeds: 'gone' is not defined in books (btcusdt-perp,"),
         ({"orderbook": {"parse": {"depht": 3}}}, "config: orderbook.parse.depht: unknown key"),
         ({"site": {"memory_gb": "8"}}, "config: site.memory_gb: input should be a valid integer, not '8'"),
         ({"preflight": {"launch": {"pair": {"mem": "64G"}}}}, "config: preflight.launch.pair.mem: string should match"),
@@ -153,6 +200,16 @@ def test_bad_key_is_one_line(changes: dict[str, Any], expected: str) -> None:
         ({"symbol": ""}, "symbol: string should have at least 1 character"),
         ({"parts": [20240101]}, 'put it in quotes, "20240101"'),
         ({"raw": "x.gz"}, "raw: several parts need a '{part}' in the path"),
+        ({"provider": "tardis"}, "venue: files of tardis have venue 'tardis', not 'binance-usdm'"),
+        ({"provider": "tardis", "venue": "tardis", "symbol": "X"}, "exchange: a fetched feed needs one"),
+        ({"provider": "tardis", "venue": "tardis", "exchange": "x"}, "symbol: a fetched feed needs one"),
+        ({"provider": "tardis", "venue": "tardis", "symbol": "X", "exchange": "../x"}, "exchange: string should match"),
+        ({"provider": "tardis", "raw": "{part}.gz"}, "provider and raw: set one of them"),
+        ({"provider": "tardis", "venue": "tardis", "symbol": "X", "exchange": "x"}, "those of a fetched feed are days"),
+        ({"raw": "{part}.gz", "exchange": "x"}, "exchange: only with a provider"),
+        ({"raw": "{part}.gz", "sha256": "x"}, "sha256: only with a provider"),
+        ({"symbol": "X", "parts": ["20240101"], "snapshot": "x"}, "snapshot: only with 'raw'"),
+        ({"venue": "lobster", "raw": "{part}.csv", "snapshot": "x"}, "snapshot: lobster files need none"),
         ({"parts": []}, "list should have at least 1 item"),
         ({"parts": ["../a"]}, "string should match pattern"),
     ],

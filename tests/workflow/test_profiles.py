@@ -79,7 +79,7 @@ def test_two_gpus_are_a100_and_eight_are_h100(jobs: dict[str, dict[str, str]]) -
 def test_cpu_jobs_ask_for_no_gpu_and_go_to_the_default_partition(jobs: dict[str, dict[str, str]]) -> None:
     default = read("slurm")["default-resources"]["slurm_partition"]
     cpu = {rule: job for rule, job in jobs.items() if rule not in gpu_jobs(jobs)}
-    assert {"simulate_book", "parse_book", "plot_book", "summarise_books", "extract_features"} <= cpu.keys()
+    assert {"fetch_book", "parse_book", "plot_book", "summarise_books", "extract_features"} <= cpu.keys()
     assert all(job["slurm_partition"] == default and "gpu_model" not in job for job in cpu.values())
 
 
@@ -154,4 +154,5 @@ def test_production_asks_for_all_parts_of_all_active_feeds(clone: Path) -> None:
     config = yaml.safe_load((clone / "config" / "config.yaml").read_text())["orderbook"]
     parts = sum(len(config["books"][feed]["parts"]) for feed in config["feeds"])
     done = snakemake("--profile", "slurm", "-n", cwd=clone)
-    assert re.search(rf"^parse_book +{parts}$", done.stdout + done.stderr, re.MULTILINE)
+    for rule in ("fetch_book", "parse_book"):
+        assert re.search(rf"^{rule} +{parts}$", done.stdout + done.stderr, re.MULTILINE), "not whole in a fresh clone"

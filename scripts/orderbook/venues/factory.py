@@ -11,7 +11,9 @@ from scripts.orderbook.venues.bitget import Bitget
 from scripts.orderbook.venues.bitmex import Bitmex
 from scripts.orderbook.venues.bybit import Bybit
 from scripts.orderbook.venues.coinbase import Coinbase
+from scripts.orderbook.venues.databento import Databento
 from scripts.orderbook.venues.kraken import Kraken
+from scripts.orderbook.venues.lobster import Lobster
 from scripts.orderbook.venues.okx import Okx
 from scripts.orderbook.venues.tardis import Tardis
 
@@ -26,6 +28,8 @@ ADAPTERS: dict[str, type[Adapter]] = {
     "coinbase": Coinbase,
     "bitmex": Bitmex,
     "tardis": Tardis,
+    "lobster": Lobster,
+    "databento": Databento,
 }
 
 
