@@ -17,7 +17,11 @@ rule simulate_book:
         runtime="2h",
     params:
         *code("scripts.orderbook.simulate_book", env="data"),
-        settings=settings("orderbook.simulate", symbol="orderbook.books.{book}.symbol"),
+        settings=settings(
+            "orderbook.simulate",
+            symbol="orderbook.books.{book}.symbol",
+            signal="orderbook.books.{book}.signal",
+        ),
     shell:
         "python -m scripts.orderbook.simulate_book --raw {output.raw} --part {wildcards.part}"
         " --settings {params.settings:q} > {log} 2>&1"

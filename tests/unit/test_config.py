@@ -131,7 +131,7 @@ def test_files_of_inactive_feeds_need_not_be_there() -> None:
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"orderbook": {"feeds": ["gone"]}}, "config: orderbook: feeds: 'gone' is not defined in books (simulated)"),
+        ({"orderbook": {"feeds": ["gone"]}}, "config: orderbook: feeds: 'gone' is not defined in books (simulated, control)"),
         ({"orderbook": {"parse": {"depht": 3}}}, "config: orderbook.parse.depht: unknown key"),
         ({"site": {"memory_gb": "8"}}, "config: site.memory_gb: input should be a valid integer, not '8'"),
         ({"preflight": {"launch": {"pair": {"mem": "64G"}}}}, "config: preflight.launch.pair.mem: string should match"),
@@ -198,11 +198,11 @@ def test_overlays_merge_as_snakemake_merges_them(laid: dict[str, Any]) -> None:
 
 def test_later_files_win(tmp_path: Path) -> None:
     mine = tmp_path / "mine.yaml"
-    mine.write_text("orderbook: {simulate: {messages: 77}}\n")
+    mine.write_text("orderbook: {simulate: {messages: 177}}\n")
     loaded = load(read_files([DEMO, mine]))
-    assert loaded.orderbook.simulate.messages == 77
+    assert loaded.orderbook.simulate.messages == 177
     assert loaded.site.memory_gb == yaml.safe_load(DEMO.read_text())["site"]["memory_gb"]
-    assert load(read_files([mine, DEMO])).orderbook.simulate.messages != 77
+    assert load(read_files([mine, DEMO])).orderbook.simulate.messages != 177
 
 
 def test_command_line_checks_files(tmp_path: Path) -> None:

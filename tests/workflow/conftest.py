@@ -14,7 +14,7 @@ from tests.conftest import copy_repository, snakemake
 TARGETS = ("orderbook", "preflight")
 SMALL = """
 orderbook:
-  simulate: {messages: 60}
+  simulate: {messages: 120}
 preflight:
   check: {matrix_size: 32, buffer_mb: 1, repeats: 1}
 """
