@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from scripts.lib.errors import InputError
+from scripts.orderbook.columns import level_columns
 from scripts.orderbook.feature_columns import KEYS
-from scripts.orderbook.states import level_columns
 
 STATES_PER_BATCH = 8_192
 

@@ -131,7 +131,10 @@ def test_files_of_inactive_feeds_need_not_be_there() -> None:
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"orderbook": {"feeds": ["gone"]}}, "config: orderbook: feeds: 'gone' is not defined in books (simulated, control)"),
+        (
+            {"orderbook": {"feeds": ["gone"]}},
+            "config: orderbook: feeds: 'gone' is not defined in books (simulated",
+        ),
         ({"orderbook": {"parse": {"depht": 3}}}, "config: orderbook.parse.depht: unknown key"),
         ({"site": {"memory_gb": "8"}}, "config: site.memory_gb: input should be a valid integer, not '8'"),
         ({"preflight": {"launch": {"pair": {"mem": "64G"}}}}, "config: preflight.launch.pair.mem: string should match"),
