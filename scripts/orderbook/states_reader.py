@@ -61,9 +61,9 @@ class StatesReader:
         levels = [name for name in level_columns(self.depth) if best is None or int(name.rpartition("_")[2]) < best]
         with self._named():
             for table in self._tables([*INTEGERS, *levels]):
-                integers = (table[name].to_numpy() for name in INTEGERS)
+                event_time, local_time, segment, known = (table[name].to_numpy() for name in INTEGERS)
                 matrix = table.select(levels).to_tensor(null_to_nan=True, row_major=False).to_numpy()
-                yield Batch(*integers, matrix.T)
+                yield Batch(event_time, local_time, segment, known, matrix.T)
 
     def _tables(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
         """Row group by row group: a walk over all of them at once keeps what it has read."""

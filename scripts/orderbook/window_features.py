@@ -6,7 +6,7 @@ ask prices, ask sizes, best level first.
 - A price p becomes its distance to the mid in ticks, (mid − p) / tick on the bid side and (p − mid) / tick on the ask
   side, so that it is positive on both. The level of prices, which drifts, is thereby gone.
 - A size becomes its natural logarithm: sizes spread over orders of magnitude.
-- Then (x − mean) / std, one mean and one standard deviation a feature, of the states of the training windows.
+- Then (x − mean) / std, one mean and one standard deviation a feature, of all usable states of the training part.
 
 An unknown level gives NaN. The files are read by NumPy alone: training and the agent's environment do without Arrow.
 """
@@ -66,8 +66,8 @@ class Scaling:
         tick: smallest price step, quote currency
         levels: levels a side
         length: states a window
-        mean, std: (4 * levels,) of the unscaled features over the training windows; a feature that never changes has
-            std 1, so that it becomes 0
+        mean, std: (4 * levels,) of the unscaled features over the usable training states; a feature that never changes
+            has std 1, so that it becomes 0
     """
 
     tick: float
@@ -145,8 +145,12 @@ class Moments:
         self._mean += delta * (count / total)
         self.count = total
 
-    def scaling(self, tick: float, levels: int, length: int) -> Scaling:
-        """What was seen so far as a scaling; at least one state."""
-        std = np.sqrt(self._squares / self.count)
-        std[std <= CONSTANT * np.maximum(np.abs(self._mean), 1.0)] = 1.0
-        return Scaling(tick, levels, length, self._mean.copy(), std)
+    def scaling(self, tick: float, levels: int, length: int, unit: np.ndarray | float = 1.0) -> Scaling:
+        """What was seen so far, at least one state, as a scaling.
+
+        Args:
+            unit: (4 * levels,) what the features seen are divided by first
+        """
+        mean, std = self._mean / unit, np.sqrt(self._squares / self.count) / unit
+        std[std <= CONSTANT * np.maximum(np.abs(mean), 1.0)] = 1.0
+        return Scaling(tick, levels, length, mean, std)

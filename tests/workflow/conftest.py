@@ -15,6 +15,7 @@ TARGETS = ("orderbook", "preflight")
 SMALL = """
 orderbook:
   simulate: {messages: 120}
+  balance: {length: 4, stride: 2, min_windows: 1}
 preflight:
   check: {matrix_size: 32, buffer_mb: 1, repeats: 1}
 """
