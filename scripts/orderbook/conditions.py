@@ -8,6 +8,7 @@ bin, so that equal values, such as spreads of one tick, are never parted; bins m
 from __future__ import annotations
 
 import zlib
+from bisect import bisect_right
 from dataclasses import dataclass
 from itertools import product
 
@@ -78,11 +79,10 @@ def balanced(available: np.ndarray, min_windows: int, rare: str, most: int) -> n
     windows are not enough for that, all conditions share them alike.
     """
     common = available >= min_windows
-    each = int(available[common].min(initial=available.max(initial=0)))
+    each = int(available[common].min()) if common.any() else 0
     taken = np.where(common, each, available if rare == "keep" else 0)
-    limit = int(taken.max(initial=0))
-    while np.minimum(taken, limit).sum() > most:
-        limit -= max(int(np.minimum(taken, limit).sum() - most) // max(int((taken >= limit).sum()), 1), 1)
+    limits = range(int(taken.max()) + 1)
+    limit = bisect_right(limits, most, key=lambda limit: int(np.minimum(taken, limit).sum())) - 1
     return np.minimum(taken, limit)
 
 
