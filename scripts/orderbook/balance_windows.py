@@ -55,7 +55,7 @@ def main(
 ) -> None:
     """Cut a feed's states into windows for training, drawn evenly from the market's conditions.
 
-    The states are split by time. Windows reach over neither a gap, a part's end, nor a cut, and hold known levels only.
+    The states are split by time. Windows reach over neither a gap, a part's end, nor a cut, and hold all their levels.
     Edges of the conditions, tick and scaling are fitted on the training states. scripts/orderbook/window_features.py
     has the features and their units.
 
@@ -64,7 +64,8 @@ def main(
         train: training windows (.npy), float32 (windows, length, 4 * levels), scaled
         validation: validation windows, alike
         test: test windows, alike
-        windows: Parquet with one row a window: split, row in its .npy, part, place, times, condition
+        windows: Parquet with one row a window: split, row in its .npy, part, place, times, condition,
+            segment, certain levels a side
         scaling: JSON with tick, levels, length, mean and standard deviation of each feature
         conditions: CSV with the windows available and taken of each condition in each split
         summary: JSON with the edges of the conditions and what was left out
@@ -79,7 +80,7 @@ def main(
     check_none_is_empty(split, count, settings)
     bins = fit_conditions(found.windows[split == TRAIN], settings)
     draws = [draw_split(found.windows[split == part], bins, NAMES[part], settings) for part in SPLITS]
-    write_windows(states, found.scaling, [drawn.chosen for drawn in draws], [train, validation, test])
+    write_windows(states, found.scaling, settings.certain, [drawn.chosen for drawn in draws], [train, validation, test])
     write_table(windows, draws, bins, [path.stem for path in states])
     found.scaling.save(scaling)
     rows = condition_rows(draws, bins)
@@ -106,7 +107,8 @@ def check_none_is_empty(split: np.ndarray, count: int, settings: BalanceSettings
         if not (split == part).any():
             raise InputError(
                 f"no window for {NAMES[part]}: its part of {count} states has no unbroken stretch of {settings.length}"
-                f" states with {settings.levels} known levels (settings: length, levels, embargo, shares)"
+                f" states with {settings.certain} known levels"
+                " (settings: length, levels, known_levels, embargo, shares)"
             )
 
 
@@ -137,7 +139,8 @@ def write_table(path: Path, draws: list[Draw], bins: Conditions, parts: list[str
         columns["part"] = pa.array(np.array(parts)[chosen["part"]].tolist())
         columns |= {name: pa.array(chosen[name]) for name in ("start_row", "start_time", "end_time")}
         columns["condition"] = pa.array(names[drawn.codes[drawn.taken]].tolist())
-        tables.append(pa.table(columns | {"segment": pa.array(chosen["segment"])}))
+        columns |= {name: pa.array(chosen[name]) for name in ("segment", "known_levels")}
+        tables.append(pa.table(columns))
     pq.write_table(pa.concat_tables(tables), path, compression="zstd", write_page_checksum=True)
 
 
@@ -167,7 +170,12 @@ def write_summary(
     """Write the edges of the conditions, and how many windows there were and what became of them."""
     states = np.diff([0, *cuts, found.states]).tolist()
     counts = [
-        {"states": size, "available": len(drawn.windows), "taken": len(drawn.taken)}
+        {
+            "states": size,
+            "available": len(drawn.windows),
+            "taken": len(drawn.taken),
+            "taken_with_uncertain_levels": int((drawn.chosen["known_levels"] < found.scaling.levels).sum()),
+        }
         for size, drawn in zip(states, draws, strict=True)
     ]
     content = {

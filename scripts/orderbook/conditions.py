@@ -1,8 +1,9 @@
 """Market conditions of windows, and the draw of as many windows of each.
 
 A condition is a bin of each measure, named after them: `v0-t2-s1-d1` is low volatility, a rising mid, middle spread,
-middle depth. The edges of the bins are quantiles over the training windows. A value on an edge belongs to the upper
-bin, so that equal values, such as spreads of one tick, are never parted; bins may then differ in size or be empty.
+middle depth. The edges of the bins are quantiles over the training windows. A value on an edge belongs to the lower
+bin: equal values, such as spreads of one tick, are never parted, and wider ones are told from them; bins may then differ
+in size or be empty.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class Conditions:
     def codes(self, windows: np.ndarray) -> np.ndarray:
         """The condition of each window, as a number."""
         shape = [len(edges) + 1 for edges in self.edges.values()]
-        places = [np.searchsorted(edges, windows[name], side="right") for name, edges in self.edges.items()]
+        places = [np.searchsorted(edges, windows[name]) for name, edges in self.edges.items()]
         codes: np.ndarray = np.ravel_multi_index(places, shape)
         return codes
 

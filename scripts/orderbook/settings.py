@@ -164,6 +164,10 @@ class BalanceSettings(Settings):
     """Seed of the draw of windows."""
     levels: int = Field(24, ge=1, le=1_000)
     """Levels a side, at most those of the states; a window has 4 features a level."""
+    known_levels: int | None = Field(None, ge=0, le=1_000)
+    """Levels a side that must be certain in each state of a window; null: all of its levels. Beyond the outermost price
+    of the last REST snapshot, levels that no message has named since are missing: after long drifts nothing is certain
+    until the next snapshot. Fewer than all: the others are taken as the messages tell."""
     length: int = Field(256, ge=2, le=65_536)
     """States a window."""
     stride: int = Field(64, ge=1, le=1_000_000)
@@ -200,6 +204,11 @@ class BalanceSettings(Settings):
         if self.train_share + self.validation_share >= 1:
             raise ValueError("validation_share: nothing is left for the test")
         return self
+
+    @property
+    def certain(self) -> int:
+        """Levels a side that must be certain."""
+        return self.levels if self.known_levels is None else self.known_levels
 
 
 class Feed(Settings):

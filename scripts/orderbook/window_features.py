@@ -43,19 +43,36 @@ def book_features(states: np.ndarray, tick: float, levels: int) -> np.ndarray:
     return np.concatenate([(mid - bid) / tick, np.log(bid_size), (ask - mid) / tick, np.log(ask_size)], axis=1)
 
 
-def usable(states: np.ndarray, known_levels: np.ndarray, levels: int) -> np.ndarray:
-    """Whether all levels of each state are certain and its best prices neither cross nor are equal.
+def has_levels(states: np.ndarray, known_levels: np.ndarray, levels: int, certain: int) -> np.ndarray:
+    """Whether each state has its levels, and the best ones are certain.
 
     Args:
         states: (n, 4 * depth) as above
         known_levels: (n,) the smaller number of certain levels of both sides
+        levels: levels a side that must be there
+        certain: levels a side that must be certain
 
     Returns:
         (n,) bool.
     """
     depth = states.shape[1] // PER_LEVEL
-    whole: np.ndarray = (known_levels >= levels) & (states[:, 2 * depth] > states[:, 0])
-    return whole
+    last = states[:, [levels - 1, 2 * depth + levels - 1]]  # nearer levels are there if the last one is
+    there: np.ndarray = (known_levels >= certain) & ~np.isnan(last).any(axis=1)
+    return there
+
+
+def is_open(states: np.ndarray) -> np.ndarray:
+    """(n,) whether the best prices of states (n, 4 * depth) neither cross nor are equal."""
+    depth = states.shape[1] // PER_LEVEL
+    found: np.ndarray = states[:, 2 * depth] > states[:, 0]
+    return found
+
+
+def usable(states: np.ndarray, known_levels: np.ndarray, levels: int, certain: int | None = None) -> np.ndarray:
+    """(n,) whether features can be made of each state: `has_levels`, by default all certain, and `is_open`."""
+    certain = levels if certain is None else certain
+    found: np.ndarray = has_levels(states, known_levels, levels, certain) & is_open(states)
+    return found
 
 
 @dataclass(frozen=True)

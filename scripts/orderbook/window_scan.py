@@ -16,7 +16,7 @@ from scripts.lib.progress import Progress
 from scripts.orderbook.records import PRICE_SCALE
 from scripts.orderbook.settings import BalanceSettings
 from scripts.orderbook.states_reader import Batch, StatesReader
-from scripts.orderbook.window_features import PER_LEVEL, Moments, Scaling, book_features, usable
+from scripts.orderbook.window_features import PER_LEVEL, Moments, Scaling, book_features, has_levels, is_open
 from scripts.orderbook.window_kernels import measure
 
 MEASURES = {"volatility": "bp", "trend": "bp", "spread": "ticks", "depth": "log size"}
@@ -24,7 +24,7 @@ MEASURES = {"volatility": "bp", "trend": "bp", "spread": "ticks", "depth": "log 
 WINDOW = np.dtype(
     [("part", np.int64), ("segment", np.int64)]
     + [(name, np.int64) for name in ("start_row", "start_time", "end_time")]  # row in the part; ns
-    + [("position", np.int64)]  # of the first state among all of the feed
+    + [("position", np.int64), ("known_levels", np.int64)]  # of the first state among all of the feed; the fewest
     + [(name, np.float64) for name in MEASURES]
 )
 FAULTS = UNKNOWN, CROSSED = (1, 2)
@@ -108,7 +108,7 @@ def scan(paths: list[Path], settings: BalanceSettings, train_states: int) -> Sca
     """
     fit, find = Fit(settings, train_states), Finder(settings)
     for part, row, batch in batches(paths, settings.levels, "scan"):
-        fault = faults(batch, settings.levels)
+        fault = faults(batch, settings.levels, settings.certain)
         fit.add(batch.levels.T, fault)
         find.add(part, row, batch, fault)
     scaling = fit.scaling(paths)
@@ -119,10 +119,12 @@ def scan(paths: list[Path], settings: BalanceSettings, train_states: int) -> Sca
     return Scan(find.states, windows, left_out, scaling)
 
 
-def faults(batch: Batch, levels: int) -> np.ndarray:
+def faults(batch: Batch, levels: int, certain: int) -> np.ndarray:
     """(n,) 0 for states that can be used, else UNKNOWN (levels) or CROSSED."""
-    good = usable(batch.levels.T, batch.known_levels, levels)
-    return np.where(good, 0, np.where(batch.known_levels < levels, UNKNOWN, CROSSED))
+    states = batch.levels.T
+    fault = np.where(is_open(states), 0, CROSSED)
+    fault[~has_levels(states, batch.known_levels, levels, certain)] = UNKNOWN
+    return fault
 
 
 class Fit:
@@ -154,7 +156,7 @@ class Fit:
         """
         levels, length = self._settings.levels, self._settings.length
         if not self._moments.count:
-            raise InputError(f"{paths[0]}: no state for training with {levels} known levels a side")
+            raise InputError(f"{paths[0]}: no state for training with {self._settings.certain} known levels a side")
         tick = self._settings.tick or self._units / PRICE_SCALE
         unit = np.repeat([tick, 1.0, tick, 1.0], levels)
         return self._moments.scaling(tick, levels, length, unit)
@@ -196,7 +198,8 @@ class Finder:
         changes = np.diff(batch.segment, prepend=self._segment) != 0
         begin = np.maximum.accumulate(np.where(changes, rows, self._begin))
         self._segment, self._begin = int(batch.segment[-1]), int(begin[-1])
-        joined = self._tail.join(state_measures(batch, fault) | {"fault": fault, "event_time": batch.event_time})
+        others = {"known": batch.known_levels, "fault": fault, "event_time": batch.event_time}
+        joined = self._tail.join(state_measures(batch, fault) | others)
         place = rows - begin - (self._length - 1)  # in the segment, of the window that ends here
         ends = np.flatnonzero((place >= 0) & (place % self._stride == 0))
         starts = ends - (self._length - 1)
@@ -211,10 +214,12 @@ class Finder:
         self.states += count
 
     def _measure(self, joined: dict[str, np.ndarray], starts: np.ndarray, windows: np.ndarray) -> np.ndarray:
-        """Fill in the measures and the start times; the largest fault of each window."""
+        """Fill in the measures, the known levels and the start times; the largest fault of each window."""
         out, worst = np.empty((len(starts), len(MEASURES))), np.empty(len(starts), np.int64)
-        log_mid, spread, depth, fault = (joined[name] for name in ("log_mid", "spread", "depth", "fault"))
-        measure(starts, self._length, log_mid, spread, depth, fault, out, worst)
+        log_mid, spread, depth = (joined[name] for name in ("log_mid", "spread", "depth"))
+        least = np.empty_like(worst)
+        measure(starts, self._length, log_mid, spread, depth, joined["known"], joined["fault"], out, least, worst)
+        windows["known_levels"] = least
         for name, values in zip(MEASURES, out.T, strict=True):
             windows[name] = values
         windows["start_time"] = joined["event_time"][starts]

@@ -17,12 +17,15 @@ from scripts.orderbook.window_features import Scaling
 from scripts.orderbook.window_scan import Tail, batches, faults
 
 
-def write_windows(paths: list[Path], scaling: Scaling, chosen: list[np.ndarray], outputs: list[Path]) -> None:
+def write_windows(
+    paths: list[Path], scaling: Scaling, certain: int, chosen: list[np.ndarray], outputs: list[Path]
+) -> None:
     """Write the windows of each split to its file: float32 (n, length, 4 * levels).
 
     Args:
         paths: states files of the parts, in time order
         scaling: as fitted
+        certain: levels a side that are certain in all states of the windows
         chosen: of each split, records of WINDOW in order of time
         outputs: of each split, its file (.npy)
     """
@@ -30,7 +33,7 @@ def write_windows(paths: list[Path], scaling: Scaling, chosen: list[np.ndarray],
         files: list[IO[bytes]] = [stack.enter_context(path.open("wb")) for path in outputs]
         for file, windows in zip(files, chosen, strict=True):
             write_header(file, (len(windows), scaling.length, len(scaling.mean)))
-        writer = Writer(scaling, files, chosen)
+        writer = Writer(scaling, certain, files, chosen)
         for part, row, batch in batches(paths, scaling.levels, "write"):
             writer.add(part, row, batch)
 
@@ -43,8 +46,8 @@ def write_header(file: IO[bytes], shape: tuple[int, ...]) -> None:
 class Writer:
     """Appends each window to its split's file once its last state has come."""
 
-    def __init__(self, scaling: Scaling, files: list[IO[bytes]], chosen: list[np.ndarray]) -> None:
-        self._scaling, self._files = scaling, files
+    def __init__(self, scaling: Scaling, certain: int, files: list[IO[bytes]], chosen: list[np.ndarray]) -> None:
+        self._scaling, self._certain, self._files = scaling, certain, files
         windows = np.concatenate(chosen)
         split = np.repeat(np.arange(len(chosen)), [len(of_split) for of_split in chosen])
         order = np.argsort(windows["position"], kind="stable")
@@ -75,6 +78,6 @@ class Writer:
         """Scaled features of a batch; NaN where they are unknown, or where no window needs them."""
         features = np.full((len(batch.segment), len(self._scaling.mean)), np.nan, np.float32)
         if self._comes(part, row + len(features) - 1):
-            good = faults(batch, self._scaling.levels) == 0
+            good = faults(batch, self._scaling.levels, self._certain) == 0
             features[good] = self._scaling.of_states(batch.levels.T[good])
         return features

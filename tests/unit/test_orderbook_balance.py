@@ -21,11 +21,11 @@ import pytest
 from scripts.lib.errors import InputError
 from scripts.orderbook import balance_windows, states_reader
 from scripts.orderbook.advance import Rows
-from scripts.orderbook.conditions import balanced
+from scripts.orderbook.conditions import balanced, fit_conditions
 from scripts.orderbook.settings import BalanceSettings
 from scripts.orderbook.states import StatesWriter, read_states
 from scripts.orderbook.window_features import load_scaling
-from scripts.orderbook.window_scan import common_step
+from scripts.orderbook.window_scan import WINDOW, common_step
 from tests.conftest import ROOT, clean_environment
 from tests.unit.orderbook_streams import error_of, run_program
 
@@ -247,7 +247,7 @@ def test_conditions_are_quantile_bins_of_the_training_windows(feed: list[Path], 
         assert edges[name] == pytest.approx([np.median([measures[name] for measures in train])], rel=1e-9)
     for row in made.table:
         measures = measures_by_hand(parts[row["part"]], row["start_row"])
-        bins = [f"{name[0]}{sum(measures[name] >= edge for edge in edges[name])}" for name in edges]
+        bins = [f"{name[0]}{sum(measures[name] > edge for edge in edges[name])}" for name in edges]
         assert row["condition"] == "-".join(bins)
 
 
@@ -272,6 +272,13 @@ def test_limits_on_the_number_of_windows_hold(feed: list[Path], tmp_path: Path) 
     made = balance(feed, tmp_path / "out", max_train_windows=17, max_evaluation_windows=5)
     assert [made.summary["splits"][split]["taken"] for split in ("train", "validation", "test")] == [16, 5, 5]
     assert {int(row["taken"]) for row in made.conditions if row["split"] == "train"} == {2}
+
+
+def test_spreads_of_one_tick_are_a_condition_of_their_own() -> None:
+    windows = np.zeros(10, WINDOW)
+    windows["spread"] = [1, 1, 1, 1, 1, 1, 1, 2, 2, 3]
+    bins = fit_conditions(windows, BalanceSettings(volatility_bins=1, trend_bins=1, spread_bins=2, depth_bins=1))
+    assert [bins.names[code] for code in bins.codes(windows)] == ["v0-t0-s0-d0"] * 7 + ["v0-t0-s1-d0"] * 3
 
 
 # the draw
@@ -367,6 +374,26 @@ def test_no_state_is_used_by_two_splits_and_an_embargo_lies_between(feed: list[P
 
 
 # tick and scaling
+
+
+def test_uncertain_levels_are_taken_where_they_may_be_and_told(feed: list[Path], tmp_path: Path) -> None:
+    sure, all_of_them = balance(feed, tmp_path / "sure"), balance(feed, tmp_path / "all", known_levels=0)
+    assert {row["known_levels"] for row in sure.table} == {DEPTH}
+    assert all(counts["taken_with_uncertain_levels"] == 0 for counts in sure.summary["splits"].values())
+    assert all_of_them.summary["left_out"]["unknown_levels"] == 0
+    parts = {path.stem: read_states(path)["known_levels"] for path in feed}
+    for row in all_of_them.table:
+        least = parts[row["part"]][row["start_row"] : row["start_row"] + LENGTH].min()
+        assert row["known_levels"] == least
+    uncertain = sum(row["known_levels"] < LEVELS for row in all_of_them.table if row["split"] == "validation")
+    assert uncertain == all_of_them.summary["splits"]["validation"]["taken_with_uncertain_levels"] > 0
+
+
+def test_levels_that_are_not_there_are_never_taken(tmp_path: Path) -> None:
+    path = write_part(tmp_path / "p0.parquet", 900, 0)
+    made = balance([path], tmp_path / "out", levels=DEPTH, known_levels=0)
+    assert made.summary["left_out"]["unknown_levels"] > 0
+    assert np.isfinite(made.array("validation")).all()
 
 
 @pytest.mark.parametrize("tick", [1, 5, 10_000_000, 25_000, 123])
