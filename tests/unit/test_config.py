@@ -255,11 +255,11 @@ def test_overlays_merge_as_snakemake_merges_them(laid: dict[str, Any]) -> None:
 
 def test_later_files_win(tmp_path: Path) -> None:
     mine = tmp_path / "mine.yaml"
-    mine.write_text("orderbook: {simulate: {messages: 77}}\n")
+    mine.write_text("orderbook: {simulate: {messages: 177}}\n")
     loaded = load(read_files([DEMO, mine]))
-    assert loaded.orderbook.simulate.messages == 77
+    assert loaded.orderbook.simulate.messages == 177
     assert loaded.site.memory_gb == yaml.safe_load(DEMO.read_text())["site"]["memory_gb"]
-    assert load(read_files([mine, DEMO])).orderbook.simulate.messages != 77
+    assert load(read_files([mine, DEMO])).orderbook.simulate.messages != 177
 
 
 def test_command_line_checks_files(tmp_path: Path) -> None:
