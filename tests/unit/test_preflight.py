@@ -40,7 +40,7 @@ if __name__ == "__main__":
 
 @pytest.fixture(scope="module")
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The interpreter of envs/train.yaml: the tests' own environment holds no PyTorch."""
+    """The interpreter of envs/train.yaml, as the rules use it."""
     prefix = tmp_path_factory.mktemp("envs") / "train"
     conda = [sys.executable, str(ROOT / "envs" / "bin" / "conda.py"), "env", "create"]
     subprocess.run([*conda, "--file", str(ROOT / "envs" / "train.yaml"), "--prefix", str(prefix)], check=True)
