@@ -5,7 +5,8 @@ The command line comes from the typed signature of `main`, whose docstring gives
     def main(states: InputFile, features: OutputFile, settings: FeatureSettings) -> None: ...
 
 `run` is the one place that sets up logging, seeds, threads and atomic outputs, and that turns an error into the one
-line that a user sees. Exit codes: 0 done, 1 a fault of ours, 2 bad input, 130 interrupted, 143 terminated.
+line that a user sees. Exit codes: 0 done, 1 a fault of ours, 2 bad input, 75 stopped with
+its state saved (start it again to go on), 130 interrupted, 143 terminated.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, Union, get_args, get_origin, get_type_hints
 
-from scripts.lib.errors import InputError
+from scripts.lib.errors import InputError, Stopped
 from scripts.lib.joblog import log, log_done, log_start, set_up_logging
 from scripts.lib.outputs import atomic
 from scripts.lib.settings import Settings, describe, validate_json
@@ -222,6 +223,9 @@ def _report(error: BaseException, debug: bool) -> int:
     if isinstance(error, InputError):
         log.error("%s", str(error).replace("\n", " "))
         return 2
+    if isinstance(error, Stopped):
+        log.error("stopped: %s", str(error).replace("\n", " "))
+        return 75
     if isinstance(error, KeyboardInterrupt):
         log.error("interrupted; nothing was written")
         return 130
