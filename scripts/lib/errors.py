@@ -7,6 +7,10 @@ class InputError(Exception):
     """Bad input: the message is one line that names the file, row or key, and the program exits with code 2."""
 
 
+class EchoedError(InputError):
+    """The same bad input as the first process of a job found: that one tells it, this one only ends alike."""
+
+
 class Stopped(Exception):
     """Work that was asked to stop and has saved its state: the same command goes on from there; exit code 75.
 

@@ -5,14 +5,15 @@ The command line comes from the typed signature of `main`, whose docstring gives
     def main(states: InputFile, features: OutputFile, settings: FeatureSettings) -> None: ...
 
 `run` is the one place that sets up logging, seeds, threads and atomic outputs, and that turns an error into the one
-line that a user sees. Exit codes: 0 done, 1 a fault of ours, 2 bad input, 75 stopped with
-its state saved (start it again to go on), 130 interrupted, 143 terminated.
+line that a user sees. Exit codes: 0 done, 1 a fault of ours, 2 bad input, 75 stopped with its
+state saved (start it again to go on), 130 interrupted, 143 terminated.
 """
 
 from __future__ import annotations
 
 import argparse
 import inspect
+import logging
 import os
 import random
 import re
@@ -27,7 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, Union, get_args, get_origin, get_type_hints
 
-from scripts.lib.errors import InputError, Stopped
+from scripts.lib.errors import EchoedError, InputError, Stopped
 from scripts.lib.joblog import log, log_done, log_start, set_up_logging
 from scripts.lib.outputs import atomic
 from scripts.lib.settings import Settings, describe, validate_json
@@ -221,10 +222,10 @@ def _report(error: BaseException, debug: bool) -> int:
     if debug and not isinstance(error, SystemExit):
         traceback.print_exception(error)
     if isinstance(error, InputError):
-        log.error("%s", str(error).replace("\n", " "))
+        log.log(logging.DEBUG if isinstance(error, EchoedError) else logging.ERROR, "%s", _text(error))
         return 2
     if isinstance(error, Stopped):
-        log.error("stopped: %s", str(error).replace("\n", " "))
+        log.log(logging.DEBUG if _rank() > 0 else logging.ERROR, "stopped: %s", _text(error))
         return 75
     if isinstance(error, KeyboardInterrupt):
         log.error("interrupted; nothing was written")
@@ -239,7 +240,11 @@ def _report(error: BaseException, debug: bool) -> int:
 
 
 def _one_line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}".replace("\n", " ")
+    return f"{type(error).__name__}: {_text(error)}"
+
+
+def _text(error: BaseException) -> str:
+    return str(error).replace("\n", " ")
 
 
 def _terminate(number: int, frame: object) -> NoReturn:

@@ -7,7 +7,9 @@ plain python, which replaces this process. Either way the exit code is the progr
 from __future__ import annotations
 
 import os
+import signal
 import sys
+from pathlib import Path
 from typing import NoReturn
 
 
@@ -29,6 +31,7 @@ def torchrun(gpus: int, arguments: list[str]) -> NoReturn:
     from torch.distributed.run import parse_args, run
 
     share_threads(gpus)
+    signal.signal(signal.SIGUSR1, pass_on)
     try:
         run(parse_args(torchrun_arguments(gpus, arguments)))
     except ChildFailedError as error:
@@ -38,12 +41,20 @@ def torchrun(gpus: int, arguments: list[str]) -> NoReturn:
     sys.exit(0)
 
 
+def pass_on(number: int, frame: object) -> None:
+    """Pass a signal on to the processes; torchrun itself does so with SIGTERM and its like only."""
+    for listing in Path("/proc/self/task").glob("*/children"):
+        for process in listing.read_text(encoding="utf-8").split():
+            os.kill(int(process), number)
+
+
 def exit_code(codes: list[int]) -> int:
-    """One code for those of the ranks: 2 (bad input) if any says so, since the others then only lost a peer.
+    """One code for those of the ranks: 2 (bad input) or 75 (stopped, state saved) if any says so, since the others then
+    only lost a peer.
 
     A negative code is a signal; the shell's convention for it is 128 + number.
     """
-    code = 2 if 2 in codes else codes[0]
+    code = next((told for told in (2, 75) if told in codes), codes[0])
     return code if code > 0 else 128 - code
 
 

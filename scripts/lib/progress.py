@@ -42,11 +42,12 @@ class Progress:
         what: one word for the work, such as "parse".
         total: the whole amount, in `unit`.
         unit: "B" for bytes, or what is counted, such as "messages".
+        done: what an earlier attempt has done of it; it does not count in the rate.
     """
 
-    def __init__(self, what: str, total: float, unit: str = "") -> None:
+    def __init__(self, what: str, total: float, unit: str = "", done: float = 0.0) -> None:
         self.what, self.total, self.unit = what, max(float(total), 0.0), unit
-        self.done = 0.0
+        self.done = self._before = float(done)
         self._start = self._shown = time.monotonic()
         self._bar: Any = None
         self._between = SECONDS_BETWEEN_LINES
@@ -76,7 +77,7 @@ class Progress:
     def line(self) -> str:
         """The plain line for the present moment."""
         seconds = max(time.monotonic() - self._start, 1e-9)
-        rate = self.done / seconds
+        rate = (self.done - self._before) / seconds
         percent = 100.0 if self.total <= 0 else min(100.0 * self.done / self.total, 100.0)
         left = max(self.total - self.done, 0.0) / rate if rate > 0 else 0.0
         amounts = f"{quantity(self.done)}/{quantity(self.total, self.unit)}"

@@ -15,13 +15,11 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from scripts.lib import job
+from scripts.lib import devices, job
 from scripts.lib.errors import InputError
 from scripts.lib.joblog import log
 from scripts.preflight.measure import all_reduce_bandwidth, copy_bandwidth, matmul_rate
 from scripts.preflight.settings import CheckSettings
-
-FP8_CAPABILITY = (8, 9)
 
 
 @dataclass(frozen=True)
@@ -46,8 +44,8 @@ def main(result: job.OutputFile, gpus: int, settings: CheckSettings) -> None:
         gpus: GPUs that the rule asked for; fewer in sight is an error
         settings: device and sizes of the measurements
     """
-    rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
-    device = choose_device(settings.device, gpus)
+    rank, world = devices.rank(), devices.world()
+    device = devices.choose_device(0 if settings.device == "cpu" else max(gpus, 1))
     if world > 1:
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
@@ -59,44 +57,27 @@ def main(result: job.OutputFile, gpus: int, settings: CheckSettings) -> None:
         write_result(result, found, gpus, settings)
 
 
-def choose_device(kind: str, gpus: int) -> torch.device:
-    """This process' device.
-
-    Raises:
-        InputError: CUDA was asked for and fewer GPUs are in sight than the rule asked for.
-    """
-    if kind == "cpu":
-        return torch.device("cpu")
-    seen = torch.cuda.device_count()
-    if not torch.cuda.is_available() or seen < max(gpus, 1):
-        raise InputError(f"{max(gpus, 1)} GPUs were asked for, PyTorch {torch.__version__} sees {seen}")
-    device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
-    torch.cuda.set_device(device)
-    return device
-
-
 def measure(device: torch.device, rank: int, world: int, settings: CheckSettings) -> Device:
     """Measure this process' device; all ranks take part in the all-reduce."""
-    name, memory, capability = describe(device)
+    capability = devices.capability(device)
     size, buffer, repeats = settings.matrix_size, settings.buffer_mb * 1_000_000, settings.repeats
     return Device(
         rank=rank,
-        name=name,
-        memory_gb=round(memory / 1e9, 1),
+        name=devices.device_name(device),
+        memory_gb=round(memory_of(device) / 1e9, 1),
         capability=".".join(map(str, capability)),
-        fp8=capability >= FP8_CAPABILITY,
+        fp8=capability >= devices.FP8_CAPABILITY,
         bf16_tflops=matmul_rate(device, size, repeats) / 1e12,
         copy_gb_per_s=copy_bandwidth(device, buffer, repeats) / 1e9,
         all_reduce_gb_per_s=all_reduce_bandwidth(device, buffer, repeats, world) / 1e9 if world > 1 else None,
     )
 
 
-def describe(device: torch.device) -> tuple[str, int, tuple[int, int]]:
-    """Name, memory in bytes and compute capability; (0, 0) for a CPU."""
+def memory_of(device: torch.device) -> int:
+    """Memory in bytes."""
     if device.type == "cpu":
-        return "cpu", os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), (0, 0)
-    properties = torch.cuda.get_device_properties(device)
-    return properties.name, properties.total_memory, (properties.major, properties.minor)
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return int(torch.cuda.get_device_properties(device).total_memory)
 
 
 def gather(mine: Device, world: int) -> list[Device]:
