@@ -238,9 +238,6 @@ def test_early_stopping_hands_over_the_best_weights(tmp_path: Path) -> None:
     assert result.step == result.best_step + 9
     cuts = [record["factor"] for record in read_metrics(result.metrics, "event")]
     assert cuts == [0.5, 0.25, 0.125]
-    until_then = go(ToyTask(), tmp_path / "short", chosen.model_copy(update={"max_steps": result.best_step}))
-    assert until_then.step == result.best_step
-    # cosine depends on the number of steps: compare with the checkpoint of the best step instead
     saved = torch.load(result.metrics.parent / f"step-{result.best_step:09d}" / "model.pt", weights_only=True)
     assert equal(weights(result), saved)
 

@@ -1,4 +1,4 @@
-"""A small task for the tests of scripts/lib/training, also as a program: masked regression with dropout on random numbers.
+"""A small task for the tests of scripts/lib/training, also as a program: masked regression on random numbers.
 
 Its options make trouble on demand: too little memory above some number of samples, a death in the middle of a save.
 """
@@ -48,7 +48,24 @@ class Numbers:
         self.asked += zip(epochs.tolist(), indices.tolist(), strict=True)
         pairs = zip(epochs.tolist(), indices.tolist(), strict=True)
         masks = [sample_generator(self.seed, epoch, index).random(WIDTH) < 0.5 for epoch, index in pairs]
-        return {"x": torch.from_numpy(self.values[indices]), "mask": torch.from_numpy(np.array(masks)).reshape(-1, WIDTH)}
+        return {
+            "x": torch.from_numpy(self.values[indices]),
+            "mask": torch.from_numpy(np.array(masks)).reshape(-1, WIDTH),
+        }
+
+
+class RunningMean(torch.nn.Module):
+    """Counts what it has seen; the values pass unchanged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(WIDTH))
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        """Values as they are."""
+        if self.training:
+            self.mean += 0.1 * (values.detach().mean(0) - self.mean)
+        return values
 
 
 class ToyTask:
@@ -72,10 +89,11 @@ class ToyTask:
         self.sizes: list[int] = []
 
     def build(self, precision: Precision) -> Any:
-        """Two layers and a norm whose running statistics are buffers."""
+        """Two layers and a buffer that changes in the forward pass."""
         return torch.nn.Sequential(
-            torch.nn.Linear(WIDTH, 16), torch.nn.GELU(), torch.nn.Dropout(self.dropout), torch.nn.Linear(16, WIDTH)
-        )
+            RunningMean(), torch.nn.Linear(WIDTH, 16), torch.nn.GELU(), torch.nn.Dropout(self.dropout),
+            torch.nn.Linear(16, WIDTH),
+        )  # fmt: skip
 
     def loss(self, model: Any, batch: Batch) -> Loss:
         """Squared errors at masked entries."""
@@ -97,6 +115,8 @@ class ToySettings(Settings):
     memory: int | None = None
     """As of ToyTask."""
     short_rank: int | None = None
+    """As of ToyTask."""
+    dropout: float = 0.1
     """As of ToyTask."""
     pause: float = 0.0
     """Time that every fetch takes, seconds."""
@@ -126,7 +146,7 @@ def main(checkpoints: Path, model: job.OutputFile, settings: ToySettings) -> Non
         model: weights at the end
         settings: of the training and its troubles
     """
-    task = ToyTask(memory=settings.memory, short_rank=settings.short_rank)
+    task = ToyTask(dropout=settings.dropout, memory=settings.memory, short_rank=settings.short_rank)
     fetch = task.train.fetch
 
     def slowly(indices: Indices, epochs: Indices) -> Batch:
@@ -142,9 +162,10 @@ def main(checkpoints: Path, model: job.OutputFile, settings: ToySettings) -> Non
             torch.save(result.model.state_dict(), model)
 
 
-def start(checkpoints: str, model: str, settings: str, environment: dict[str, str]) -> None:
+def start(checkpoints: str, model: str, settings: str, environment: dict[str, str], logged: str) -> None:
     """The program in a process that has been forked: no time is spent on imports."""
     os.environ.update(environment)
+    os.dup2(os.open(logged, os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
     torch.set_num_threads(1)
     job.run(main, ["--checkpoints", checkpoints, "--model", model, "--settings", settings])
 

@@ -50,6 +50,8 @@ def what_is_computed(settings: Any) -> Any:
 
 def data_digests(paths: Sequence[Path]) -> dict[str, str]:
     """sha256 of each file, by its name; the whole content counts, whatever its size."""
+    if not paths:
+        return {}
     total = sum(size_of(path) for path in paths)
     with Progress("hash", total, "B") as progress:
         return {f"{number} {path.name}": _hash(path, progress) for number, path in enumerate(paths)}

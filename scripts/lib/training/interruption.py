@@ -25,15 +25,16 @@ class StopRequests:
 
     Args:
         stop_minutes: time before the end of the job at which to stop, minutes.
+        end: end of the job, seconds since 1970, as of `end_of_job`; None: not known.
         clock: seconds since 1970.
     """
 
-    def __init__(self, stop_minutes: float, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, stop_minutes: float, end: float | None, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._signal: str | None = None
         self._before: dict[int, Any] = {}
         self._deadline: float | None = None
-        if (end := end_of_job()) is not None:
+        if end is not None:
             now = clock()
             self._deadline = end - min(stop_minutes * 60, max(end - now, 0.0) * SHARE)
             log.info("the job's time ends in %.0f s: the training stops %.0f s before", end - now, end - self._deadline)

@@ -70,7 +70,8 @@ class Task(Protocol):
     def build(self, precision: Precision) -> Any:
         """A new model (`torch.nn.Module`), with Transformer Engine's modules where `precision.transformer_engine`.
 
-        The generators are seeded beforehand. Parameters are FP32; autocast does the rest.
+        The generators are seeded beforehand. Parameters are FP32; autocast does the rest. Buffers that change in the
+        forward pass are the first process' in all of them, and see a step twice that is repeated for want of memory.
         """
         ...
 

@@ -21,7 +21,7 @@ from scripts.lib.training.checkpoint import Checkpoint, CheckpointStore
 from scripts.lib.training.distributed import Ranks
 from scripts.lib.training.evaluation import Figures, Interrupted, evaluate
 from scripts.lib.training.identity import identity_of, keyed_folder
-from scripts.lib.training.interruption import StopRequests
+from scripts.lib.training.interruption import StopRequests, end_of_job
 from scripts.lib.training.loader import Piece, pieces_of_step, prefetched, training_fetcher
 from scripts.lib.training.metrics import Metrics
 from scripts.lib.training.optimizer import make_optimizer, set_learning_rate, trainable
@@ -84,7 +84,7 @@ def train(
     precision = _choose(settings, ranks)
     key = {"transformer_engine": precision.transformer_engine, "torch": torch.__version__.partition("+")[0]}
     with ExitStack() as stack:
-        stop = stack.enter_context(StopRequests(settings.run.stop_minutes))
+        stop = stack.enter_context(StopRequests(settings.run.stop_minutes, ranks.from_first(end_of_job)))
         folder = ranks.from_first(lambda: keyed_folder(root, identity_of(program, stage or settings, data) | key))
         store = CheckpointStore(folder, settings.run.keep)
         found = ranks.from_first(lambda: stack.enter_context(store).newest())
@@ -288,9 +288,8 @@ class Training:
         where = f"on {device_name(self.ranks.device)} ({memory.peak_gb(self.ranks.device):.1f} GB used)"
         if smaller == 0:
             raise self.ranks.fail(f"step {self.course.step + 1}: out of memory with one sample at a time {where}")
-        log.warning(
-            "out of memory %s: micro-batch %d -> %d, the step as before", where, self.course.micro_batch, smaller
-        )
+        if self.ranks.first:
+            log.warning("out of memory %s: %d samples at a time, not %d", where, smaller, self.course.micro_batch)
         self.metrics.write("event", self.course.step, event="out_of_memory", micro_batch=smaller)
         self.course.micro_batch = smaller
 
