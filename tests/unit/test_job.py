@@ -181,6 +181,23 @@ def test_input_error_of_the_program_is_one_line_even_with_newlines(toy: Toy) -> 
     assert toy.left() == []
 
 
+def test_work_that_stopped_with_its_state_saved_is_one_line_and_code_75(toy: Toy) -> None:
+    toy.body("from scripts.lib.errors import Stopped\nif table: table.touch()\nraise Stopped('saved at step 3')")
+    done = toy.run()
+    assert done.returncode == 75
+    assert [line[25:] for line in done.stderr.splitlines()][1:] == ["ERROR stopped: saved at step 3"]
+    assert toy.left() == []
+    told_by_the_first = toy.run(RANK="1")
+    assert (told_by_the_first.returncode, told_by_the_first.stderr) == (75, "")
+
+
+def test_an_error_that_the_first_rank_tells_is_not_repeated(toy: Toy) -> None:
+    toy.body("from scripts.lib.errors import EchoedError\nraise EchoedError('a.raw: empty')")
+    done = toy.run(RANK="1")
+    assert (done.returncode, done.stderr) == (2, "")
+    assert "DEBUG a.raw: empty" in toy.run("--debug", RANK="1").stderr
+
+
 def test_fault_of_ours_is_one_line_with_file_and_line(toy: Toy) -> None:
     toy.body("table.write_text('half')\nraise ValueError('no\\ngood')")
     done = toy.run()

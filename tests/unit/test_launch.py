@@ -62,7 +62,20 @@ def test_processes_share_the_threads_of_the_rule(
     assert os.environ["OMP_NUM_THREADS"] == each
 
 
-@pytest.mark.parametrize(("codes", "expected"), [([1], 1), ([1, 2], 2), ([2], 2), ([-15], 143), ([-9, 1], 137)])
+def test_a_signal_is_passed_on_to_all_processes_of_the_launcher() -> None:
+    code = (
+        "import signal, subprocess\nfrom scripts.lib.launch import pass_on\n"
+        "children = [subprocess.Popen(['sleep', '60']) for _ in range(2)]\n"
+        "pass_on(signal.SIGUSR1, None)\nprint(*[child.wait(30) for child in children])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.stdout == "-10 -10\n"
+
+
+@pytest.mark.parametrize(
+    ("codes", "expected"),
+    [([1], 1), ([1, 2], 2), ([2], 2), ([-15], 143), ([-9, 1], 137), ([-15, 75], 75), ([75, 2], 2)],
+)
 def test_the_ranks_codes_become_one(codes: list[int], expected: int) -> None:
     assert exit_code(codes) == expected
 

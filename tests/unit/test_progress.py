@@ -68,6 +68,13 @@ def test_share_rate_and_time_left(hands: Clock, total: float, done: float, secon
     assert progress.line() == expected
 
 
+def test_what_an_earlier_attempt_has_done_counts_as_done_but_not_in_the_rate(hands: Clock) -> None:
+    progress = Progress("train", 100, "B", done=40)
+    hands.now += 10
+    progress.done += 10
+    assert progress.line() == "progress train 50.0 % 50/100 B 1 B/s ETA 0:00:50"
+
+
 def test_first_moment_divides_by_no_zero(hands: Clock) -> None:
     assert "ETA 0:00:00" in Progress("read", 5).line()
 

@@ -17,7 +17,7 @@ import torch
 
 from scripts.lib import job
 from scripts.lib.settings import Settings
-from scripts.lib.training import state, trainer
+from scripts.lib.training import trainer
 from scripts.lib.training.distributed import ranks_of_job
 from scripts.lib.training.order import sample_generator
 from scripts.lib.training.precision import Precision
@@ -135,7 +135,7 @@ def die_in_save(number: int) -> None:
             os.truncate(path, path.stat().st_size // 2)
             os.kill(os.getpid(), signal.SIGKILL)
 
-    state.torch.save = dying
+    torch.save = dying
 
 
 def main(checkpoints: Path, model: job.OutputFile, settings: ToySettings) -> None:

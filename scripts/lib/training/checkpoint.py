@@ -75,23 +75,21 @@ class CheckpointStore:
             self._lock.close()  # which frees it, as any death of this process would
             self._lock = None
 
-    def save(
-        self, step: int, write: Callable[[Path], None], info: Mapping[str, Any], protect: int | None = None
-    ) -> None:
-        """Write a checkpoint, then remove all but the `keep` newest.
+    def save(self, step: int, write: Callable[[Path], None], info: Mapping[str, Any], needs: int | None = None) -> None:
+        """Write a checkpoint, then remove all but the `keep` newest and those that they need.
 
         Args:
             step: its number; one of the same number is replaced.
             write: writes files into the empty folder it is given.
             info: JSON values to store with it.
-            protect: a further step whose checkpoint stays (the best).
+            needs: a step whose checkpoint stays as long as this one (the best so far).
         """
         with atomic({"checkpoint": self._path(step)}, frozenset({"checkpoint"})) as temporary:
             folder = temporary["checkpoint"]
             write(folder)
-            manifest = {"step": step, "info": info, "files": describe_files(folder)}
+            manifest = {"step": step, "info": info, "needs": needs, "files": describe_files(folder)}
             (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
-        self._prune(protect)
+        self._prune()
 
     def newest(self) -> Checkpoint | None:
         """The newest whole checkpoint; damaged ones are named in a warning and removed."""
@@ -122,10 +120,20 @@ class CheckpointStore:
     def _path(self, step: int) -> Path:
         return self.folder / f"{PREFIX}{step:09d}"
 
-    def _prune(self, protect: int | None) -> None:
-        for step in self.steps()[: -self.keep]:
-            if step != protect:
+    def _prune(self) -> None:
+        steps = self.steps()
+        needed = {self._needs(step) for step in steps[-self.keep :]}
+        for step in steps[: -self.keep]:
+            if step not in needed:
                 remove(self._path(step))
+
+    def _needs(self, step: int) -> int | None:
+        """The step that a checkpoint needs; None: none, or its manifest cannot be read (`newest` will say so)."""
+        try:
+            found: int | None = json.loads((self._path(step) / MANIFEST).read_text(encoding="utf-8"))["needs"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return found
 
 
 def lock(path: Path) -> IO[str]:

@@ -66,42 +66,34 @@ def prefetched(
     fetch: Callable[[Piece], Batch], pieces: Iterable[Piece], device: torch.device, threads: int
 ) -> Iterator[Iterator[tuple[Piece, Batch]]]:
     """Iterate over pieces and their batches on the device; `threads` + 1 of them are fetched ahead."""
+    waiting: deque[tuple[Piece, Future[Batch]]] = deque()
+
+    def stream(pool: ThreadPoolExecutor) -> Iterator[tuple[Piece, Batch]]:
+        for piece in pieces:
+            waiting.append((piece, pool.submit(_fetch, fetch, piece, device)))
+            if len(waiting) > threads + 1:
+                yield _next(waiting, device)
+        while waiting:
+            yield _next(waiting, device)
+
     with ThreadPoolExecutor(threads, thread_name_prefix="fetch") as pool:
-        waiting: deque[tuple[Piece, Future[Batch]]] = deque()
-        pinned = device.type == "cuda"
         try:
-            yield _stream(
-                waiting, pool, lambda piece: _pinned(fetch(piece)) if pinned else fetch(piece), pieces, device
-            )
+            yield stream(pool)
         finally:
             for _, future in waiting:
                 future.cancel()
 
 
-def _stream(
-    waiting: deque[tuple[Piece, Future[Batch]]],
-    pool: ThreadPoolExecutor,
-    fetch: Callable[[Piece], Batch],
-    pieces: Iterable[Piece],
-    device: torch.device,
-) -> Iterator[tuple[Piece, Batch]]:
-    ahead = pool._max_workers + 1
-    for piece in pieces:
-        waiting.append((piece, pool.submit(fetch, piece)))
-        if len(waiting) > ahead:
-            yield _next(waiting, device)
-    while waiting:
-        yield _next(waiting, device)
+def _fetch(fetch: Callable[[Piece], Batch], piece: Piece, device: torch.device) -> Batch:
+    """A batch on the CPU; for a GPU in page-locked memory, from which the copy goes on beside its work."""
+    batch = fetch(piece)
+    return batch if device.type == "cpu" else {name: tensor.pin_memory() for name, tensor in batch.items()}
 
 
 def _next(waiting: deque[tuple[Piece, Future[Batch]]], device: torch.device) -> tuple[Piece, Batch]:
+    """The oldest batch, on the device."""
     piece, future = waiting.popleft()
     batch = future.result()
-    if device.type == "cuda":
+    if device.type != "cpu":
         batch = {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
     return piece, batch
-
-
-def _pinned(batch: Batch) -> Batch:
-    """Page-locked memory, from which the copy to the GPU goes on beside its work."""
-    return {name: tensor.pin_memory() for name, tensor in batch.items()}

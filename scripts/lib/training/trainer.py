@@ -379,7 +379,7 @@ class Training:
             self.course.metrics_size = self.metrics.sync()
             write = lambda folder: write_tensors(folder, self.model, self.optimizer)  # noqa: E731
             best = self.course.judgement.best_step if self.course.judgement.best_loss is not None else None
-            self.store.save(self.course.step, write, self.course.as_json(), protect=best)
+            self.store.save(self.course.step, write, self.course.as_json(), needs=best)
         self.ranks.wait()
         self.saved_at = time.monotonic()
         self.meter.go_on()
