@@ -52,22 +52,28 @@ class Encoder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The window (batch, time, features) with a value for every entry; only those of NaN entries are trained."""
-        unknown = torch.isnan(x)
-        if self.token is not None:
-            return self.head(self._hidden(self._token_inputs(x, unknown)))
-        before, after = neighbours_of(x, unknown)
-        share, correction = self.head(self._hidden(torch.cat([before, after, unknown.to(x.dtype)], -1))).chunk(2, -1)
-        return before + share * (after - before) + correction
+        return self.reconstruct_and_encode(x)[0]
 
     def encode(self, x: Tensor) -> Tensor:
         """What the encoder knows of each state, having seen the whole window: (batch, time, width)."""
+        return self._hidden(self._inputs(x)[0])
+
+    def reconstruct_and_encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Both of the above in one pass."""
+        inputs, before, after = self._inputs(x)
+        hidden = self._hidden(inputs)
+        if self.token is not None:
+            return self.head(hidden), hidden
+        share, correction = self.head(hidden).chunk(2, -1)
+        return before + share * (after - before) + correction, hidden
+
+    def _inputs(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What is embedded, and the known values before and after each entry (of the fill "neighbours")."""
         unknown = torch.isnan(x)
         if self.token is not None:
-            return self._hidden(self._token_inputs(x, unknown))
-        return self._hidden(torch.cat([*neighbours_of(x, unknown), unknown.to(x.dtype)], -1))
-
-    def _token_inputs(self, x: Tensor, unknown: Tensor) -> Tensor:
-        return torch.cat([torch.where(unknown, self.token, x), unknown.to(x.dtype)], -1)
+            return torch.cat([torch.where(unknown, self.token, x), unknown.to(x.dtype)], -1), x, x
+        before, after = neighbours_of(x, unknown)
+        return torch.cat([before, after, unknown.to(x.dtype)], -1), before, after
 
     def _hidden(self, inputs: Tensor) -> Tensor:
         time = inputs.shape[1]
@@ -143,7 +149,7 @@ def neighbours_of(x: Tensor, unknown: Tensor) -> tuple[Tensor, Tensor]:
         unknown: where that is.
     """
     time = x.shape[1]
-    steps = torch.arange(time, device=x.device)[None, :, None]
+    steps = (unknown == unknown).cumsum(1) - 1  # 0, 1, 2 …; arange would write this device into a traced module
     last = torch.where(unknown, -1, steps).cummax(1).values
     following = (time - 1) - torch.where(unknown, -1, (time - 1) - steps).flip(1).cummax(1).values.flip(1)
     has_last, has_following = last >= 0, following < time
