@@ -45,7 +45,7 @@ class Encoder(nn.Module):
         self.embed = nn.Linear((3 if neighbours else 2) * config.features, config.width)
         self.blocks = nn.ModuleList([(block or Block)(config) for _ in range(config.layers)])
         self.norm = nn.LayerNorm(config.width)
-        self.head = nn.Linear(config.width, (2 if neighbours else 1) * config.features)
+        self.head = nn.Linear(config.width, (3 if neighbours else 1) * config.features)
         cosine, sine = rotary_tables(config.length, config.width // config.heads)
         self.register_buffer("cosine", cosine, persistent=False)
         self.register_buffer("sine", sine, persistent=False)
@@ -64,8 +64,8 @@ class Encoder(nn.Module):
         hidden = self._hidden(inputs)
         if self.token is not None:
             return self.head(hidden), hidden
-        share, correction = self.head(hidden).chunk(2, -1)
-        return before + share * (after - before) + correction, hidden
+        of_before, of_after, value = self.head(hidden).chunk(3, -1)
+        return (1 + of_before) * before + of_after * after + value, hidden
 
     def _inputs(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """What is embedded, and the known values before and after each entry (of the fill "neighbours")."""
@@ -188,7 +188,7 @@ def training_flops(config: EncoderConfig) -> float:
     2 a weight of the matrices and state, and 4 time^2 width a layer for attention's two products; backward is twice
     forward (Kaplan et al. 2020, "Scaling Laws for Neural Language Models", section 2.1).
     """
-    inputs, outputs = (3, 2) if config.fill == "neighbours" else (2, 1)
+    inputs, outputs = (3, 3) if config.fill == "neighbours" else (2, 1)
     weights = (inputs + outputs) * config.features * config.width
     weights += config.layers * (4 + 2 * EXPANSION) * config.width**2
     attention = 4.0 * config.layers * config.length**2 * config.width
