@@ -442,7 +442,6 @@ class OrderbookConfig(Settings):
     """explore_features: distributions, autocorrelation and regimes of a feed."""
     balance: BalanceSettings = BalanceSettings()
     """balance_windows: windows of book states for training, drawn evenly from the market's conditions."""
-
     encoder: EncoderBlock
     """Masked pretraining of the encoder, its speed, its export."""
 

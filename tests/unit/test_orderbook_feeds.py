@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from scripts.lib.settings import Launch
 from scripts.orderbook.feeds import (
     beside,
     carried_book,
@@ -18,7 +19,7 @@ from scripts.orderbook.feeds import (
     raw_path,
     whole_books,
 )
-from scripts.orderbook.settings import Feed, OrderbookConfig
+from scripts.orderbook.settings import EncoderBlock, EncoderLaunch, Feed, OrderbookConfig
 
 OWN: dict[str, Any] = {"venue": "binance-spot", "raw": "/d/{book}-{part}.gz", "parts": ["a", "b", "c"]}
 FETCHED: dict[str, Any] = {
@@ -27,7 +28,10 @@ FETCHED: dict[str, Any] = {
 
 
 def config(**books: dict[str, Any]) -> OrderbookConfig:
-    return OrderbookConfig(feeds=list(books), books={name: Feed(**feed) for name, feed in books.items()})
+    launch = Launch(env="train", gpu=0, cpus=1, mem="1GB", runtime="1h")
+    encoder = EncoderBlock(launch=EncoderLaunch(pretrain=launch, inference=launch))
+    feeds = {name: Feed(**feed) for name, feed in books.items()}
+    return OrderbookConfig(feeds=list(books), books=feeds, encoder=encoder)
 
 
 def job(book: str, part: str) -> Any:
