@@ -14,6 +14,7 @@ from scripts.orderbook.levels import (
     has_room,
     is_crossed,
     remove_all,
+    set_horizon,
     set_level,
     take_snapshot,
     truncate,
@@ -113,6 +114,8 @@ def advance(state: State, batch: Batch, start: int, rules: Rules, rows: Rows) ->
         for j in range(message.begin, message.end):
             entry = batch.levels[j]
             set_level(state.levels, entry.side, entry.price, entry.size, head.stamp, entry.digits)
+        if message.kind == REPLACE and message.limit == 0:
+            set_horizon(state.levels)
         proof = _compare(state, message, rules)
         if proof == FAILED or not conclude(state, message, rules, rows, proof == VERIFIED):
             return i + 1, UNSOUND

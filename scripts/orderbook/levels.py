@@ -143,6 +143,15 @@ def remove_all(levels: Levels) -> None:
 
 
 @kernel
+def set_horizon(levels: Levels) -> None:
+    """Nothing is known beyond the levels that are there now."""
+    for side in range(2):
+        state = levels.sides[side]
+        state.horizon = _worst(levels, side) if state.live > 0 else HIGHEST
+        state.known = state.live
+
+
+@kernel
 def truncate(levels: Levels, limit: int) -> None:
     """Keep the best `limit` levels of each side."""
     for side in range(2):

@@ -20,7 +20,7 @@ from scripts.orderbook.raw import BadLines, Block
 from scripts.orderbook.stream import messages_of
 from scripts.orderbook.venues import tardis
 from scripts.orderbook.venues.tardis_scan import scan
-from tests.unit.orderbook_markets import SIDES, Market, State, Update, best_first, check_states, levels_known
+from tests.unit.orderbook_markets import SIDES, Market, State, Update, best, best_first, check_states, levels_known
 from tests.unit.orderbook_streams import (
     DAY_MS,
     Parsed,
@@ -216,10 +216,35 @@ def test_snapshot_after_changes_discards_the_book_and_begins_a_segment(tmp_path:
 
 
 def test_snapshot_rows_of_a_later_time_go_on_with_the_snapshot(tmp_path: Path) -> None:
-    """Only the first row after one without is_snapshot discards the book."""
+    """Only the first row after one without is_snapshot discards the book: these are further out than those before."""
     parsed = read(tmp_path, [HEADER, *START, row(11, True, "bid", "97", "4"), row(11, True, "ask", "103", "4")])
     assert list(parsed.states["segment"]) == [0, 0]
     assert [parsed.states[f"bid_px_0{i}"][1] for i in range(3)] == [99.0, 98.0, 97.0]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_feed_of_snapshots_alone_shows_each_book_as_it_is(tmp_path: Path, seed: int) -> None:
+    """Some exchanges send nothing else: what is not in a message is no more, and nothing is known beyond it."""
+    market = Market(seed)
+    market.run(40)
+    lines, states = [HEADER], []
+    for update in market.updates:
+        top = best(update.book, 12)
+        lines += rows_of(Update(update.number, [], top), snapshot=True)
+        times = update.event_ms * 1_000_000, local_us(update) * 1_000
+        states.append(State(*times, len(lines) - 1, 0, levels_known(top), top))
+    parsed = read(tmp_path, lines, depth=14)
+    check_states(parsed, states)
+    assert (parsed.quality["messages"], parsed.quality["segments"], parsed.quality["crossed"]) == (40, 1, 0)
+
+
+def test_snapshot_of_a_book_with_an_empty_side_knows_nothing_of_it(tmp_path: Path) -> None:
+    again = [row(11, True, "bid", "98", "4"), row(12, False, "ask", "103", "1")]
+    parsed = read(tmp_path, [HEADER, *START, *again])
+    assert list(parsed.states["known_levels"]) == [1, 0, 0]
+    assert list(parsed.states["bid_px_00"]) == [99.0, 98.0, 98.0]
+    assert np.isnan(parsed.states["ask_px_00"][1])
+    assert parsed.states["ask_px_00"][2] == 103.0
 
 
 def test_changes_at_the_time_of_a_snapshot_belong_to_its_message(tmp_path: Path) -> None:

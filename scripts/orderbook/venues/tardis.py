@@ -3,7 +3,8 @@
 Format: Tardis.dev documentation, "Data types"; rules: the same, "Order books" of the FAQ. The rows of one message have
 one local_timestamp, and only after the last of them is the book as it was. A row with is_snapshot after one without
 begins the book anew: a day began, or the collector had to connect again. Rows before the first snapshot are skipped;
-amount 0 removes a level. Times are in us.
+amount 0 removes a level. Times are in us. Where the exchange sends nothing but snapshots, each message is one, and
+shows the book anew.
 
 The rows bear no number of the venue, so that a lost one cannot be seen; the collector checks those venues that have
 numbers, and connects again. Rows that were swapped or doubled show as local times going back. The ids of messages here

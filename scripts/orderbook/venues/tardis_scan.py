@@ -16,10 +16,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scripts.lib.kernels import Array, kernel
-from scripts.orderbook.records import DIFF, EXACT, LARGEST, PRICE_DECIMALS, RESTART
+from scripts.orderbook.records import DIFF, EXACT, LARGEST, PRICE_DECIMALS, REPLACE, RESTART
 from scripts.orderbook.stream import ASK, BID, NO_CHECKSUM, Batch
 
 FAILED = -1
+NONE_BELOW, NONE_ABOVE = 2**62, -1  # edges of a side without levels: prices are under 2^62
 BROKEN = -2  # `previous_id` that no message has
 FIELDS = 8  # exchange, symbol, timestamp, local_timestamp, is_snapshot, side, price, amount
 MOST_DIGITS = 18  # such numbers fit into int64
@@ -46,8 +47,11 @@ GROUP = np.dtype(
         "event_time",  # of its last row, ns
         "begin",       # its first level in the batch
         "reset",       # 1 if a snapshot begins in it: the book before is no more
-        "mixed",       # 1 if changes follow the rows of that snapshot
+        "shown",       # 1 if rows of a snapshot are in it
+        "mixed",       # 1 if changes follow those rows
         "snapshot",    # 1 if the instrument's last row was one of a snapshot
+        "lowest_bid",  # scaled, of the snapshot's messages so far; NONE_BELOW if there was none
+        "highest_ask", # likewise, or NONE_ABOVE
         "going_back",  # messages whose local time is smaller than that of the one before
     )]
 )  # fmt: skip
@@ -172,12 +176,14 @@ def take_row(
         close_message(group, batch)
     filled = batch.filled[0]
     if not state.open:
-        state.open, state.reset, state.mixed = 1, 0, 0
+        state.open, state.reset, state.shown, state.mixed = 1, 0, 0, 0
         state.begin = filled.levels
     if snapshot and not state.snapshot:
         state.reset, state.mixed = 1, 0
         filled.levels = state.begin
-    if state.reset and not snapshot:
+    if snapshot:
+        state.shown = 1
+    elif state.shown:
         state.mixed = 1
     if local_time < state.local_time:
         state.going_back += 1
@@ -199,7 +205,7 @@ def close_message(group: Array, batch: Batch) -> None:
         _settle(batch.levels, state.begin, filled.levels)
     message: Any = batch.messages[filled.messages]
     spoilt = state.bad > state.before
-    message.kind = RESTART if state.reset and not spoilt else DIFF
+    message.kind = DIFF if spoilt else _kind(state, batch.levels, filled.levels)
     message.event_time, message.local_time = state.event_time, state.local_time
     message.first_id, message.final_id, message.previous_id = state.last, state.last, BROKEN if spoilt else state.before
     message.limit, message.checksum = 0, NO_CHECKSUM
@@ -209,8 +215,34 @@ def close_message(group: Array, batch: Batch) -> None:
 
 
 @kernel
+def _kind(state: Any, levels: Array, end: int) -> int:
+    """Kind of the message that ends at a level.
+
+    Of a snapshot after a snapshot, one that tells of levels further out alone goes on with it. Any other shows the book
+    anew: so do those feeds of which each message is a snapshot.
+    """
+    if not state.shown:
+        return DIFF
+    goes_on = not (state.reset or state.mixed)
+    for i in range(state.begin, end):
+        inside = levels[i].price >= state.lowest_bid if levels[i].side == BID else levels[i].price <= state.highest_ask
+        goes_on = goes_on and not (inside and levels[i].size > 0)
+    if not goes_on:
+        state.lowest_bid, state.highest_ask = NONE_BELOW, NONE_ABOVE
+    for i in range(state.begin, end):
+        if levels[i].size > 0 and levels[i].side == BID:
+            state.lowest_bid = min(state.lowest_bid, levels[i].price)
+        elif levels[i].size > 0:
+            state.highest_ask = max(state.highest_ask, levels[i].price)
+    return DIFF if goes_on else RESTART if state.reset else REPLACE
+
+
+@kernel
 def _settle(levels: Array, begin: int, end: int) -> None:
-    """Let removals that follow a snapshot within its message take effect on the snapshot's own levels."""
+    """Let removals that follow a snapshot within its message take effect on the snapshot's own levels.
+
+    Its additions count as levels of the snapshot too, so that one further out than it tells of widens what is known.
+    """
     for i in range(begin, end):
         if levels[i].size > 0:
             continue
