@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from jinja2 import Template
 
 from scripts.commands import report as module
 from scripts.commands.report import build, config_files, up_to_date
+from scripts.config import read_files
 from scripts.lib.errors import InputError
+from tests.conftest import ROOT
 
 MADE = 1_000_000_000
 WRITES = """
@@ -120,3 +125,14 @@ def test_a_directory_without_a_run_and_a_missing_config_are_named(run: Path) -> 
     write_log(run, "gone.yaml")
     with pytest.raises(InputError, match=r"gone\.yaml"):
         config_files(run)
+
+
+def test_the_landing_page_says_where_each_feed_comes_from() -> None:
+    config = read_files([])
+    config["orderbook"]["books"]["own"] = {"venue": "kraken", "raw": "x.gz", "parts": ["a"]}
+    config["orderbook"]["feeds"] += ["own", "simulated"]
+    template = Template((ROOT / "report" / "workflow.rst").read_text(encoding="utf-8"))
+    page = " ".join(template.render(snakemake=SimpleNamespace(config=config)).split())
+    told = dict(re.findall(r"- Feed \*(\S+)\*: .*?; (\w+)", page))
+    assert told == {"btcusdt-perp": "fetched", "ethusdt-perp": "fetched", "own": "captures", "simulated": "simulated"}
+    assert "parts 20240101, 20240201" in page
