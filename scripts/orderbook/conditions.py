@@ -2,8 +2,8 @@
 
 A condition is a bin of each measure, named after them: `v0-t2-s1-d1` is low volatility, a rising mid, middle spread,
 middle depth. The edges of the bins are quantiles over the training windows. A value on an edge belongs to the lower
-bin: equal values, such as spreads of one tick, are never parted, and wider ones are told from them; bins may then differ
-in size or be empty.
+bin: equal values, such as spreads of one tick, are never parted, and wider ones are told from them; bins may then
+differ in size or be empty.
 """
 
 from __future__ import annotations
