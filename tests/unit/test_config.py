@@ -184,6 +184,14 @@ def test_files_of_inactive_feeds_need_not_be_there() -> None:
         ({"preflight": {"launch": {"pair": {"mem": "64G"}}}}, "config: preflight.launch.pair.mem: string should match"),
         ({"sites": {}}, "config: sites: unknown key"),
         ({"orderbook": {"feeds": ["simulated", "simulated"]}}, "config: orderbook: feeds: a feed is named twice"),
+        (
+            {"orderbook": {"balance": {"train_share": 0.8}}},
+            "config: orderbook.balance: validation_share: nothing is left for the test",
+        ),
+        (
+            {"orderbook": {"simulate": {"messages": 50, "lost_diffs": 5}}},
+            "config: orderbook.simulate: messages: 5 accidents a part need 66, not 50",
+        ),
     ],
 )
 def test_bad_key_is_one_line(changes: dict[str, Any], expected: str) -> None:
@@ -210,6 +218,7 @@ def test_bad_key_is_one_line(changes: dict[str, Any], expected: str) -> None:
         ({"raw": "{part}.gz", "sha256": "x"}, "sha256: only with a provider"),
         ({"symbol": "X", "parts": ["20240101"], "snapshot": "x"}, "snapshot: only with 'raw'"),
         ({"venue": "lobster", "raw": "{part}.csv", "snapshot": "x"}, "snapshot: lobster files need none"),
+        ({"raw": "x_{part}.gz", "signal": 0.1}, "signal: only a simulated feed has one"),
         ({"parts": []}, "list should have at least 1 item"),
         ({"parts": ["../a"]}, "string should match pattern"),
     ],
