@@ -355,11 +355,3 @@ def write_top(levels: Levels, row: Array) -> None:
                 row[place + depth] = levels.near_size[side, at]
             else:
                 row[place], row[place + depth] = np.nan, np.nan
-
-
-def ranked(levels: Levels, side: int) -> list[tuple[int, float]]:
-    """All levels of a side as (scaled price, size), best first."""
-    slots = levels.table[side]
-    slots = slots[(slots["price"] != EMPTY) & (slots["size"] > 0)]
-    order = np.argsort(slots["price"])[:: -1 if side == BID else 1]
-    return [(int(slot["price"]), float(slot["size"])) for slot in slots[order]]

@@ -80,7 +80,7 @@ class StatesWriter:
 
 
 def as_arrow(column: np.ndarray) -> pa.Array:
-    """A contiguous column without a copy; pa.array would import pandas first, which costs as much as 20 MB of states."""
+    """A contiguous column without a copy; pa.array would import pandas first, where that is at hand."""
     return pa.Array.from_buffers(pa.from_numpy_dtype(column.dtype), len(column), [None, pa.py_buffer(column)])
 
 
