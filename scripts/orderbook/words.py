@@ -2,7 +2,7 @@
 
 The first byte of the text is the lowest one of the word. A test of all eight bytes at once leaves a bit at the top of
 each byte that passes; above the first such byte the bits mean nothing, since carries run upwards. The tests are those
-of Warren, Hacker's Delight, chapter 6; the digits follow Lemire, "Quickly parsing eight digits" (2018).
+of Warren, Hacker's Delight, chapter 6; the digits follow Lemire, "SWAR explained: parsing eight digits" (2022).
 
 Texts end with a newline, which is neither a digit nor part of a JSON text: that is what keeps the loops inside.
 """
