@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from scripts.lib.kernels import Array, kernel
+from scripts.lib.kernels import Array, inlined, kernel
 from scripts.orderbook.checksums import FAILED, NONE, NOT_SENT, UNVERIFIABLE, VERIFIED, verify
 from scripts.orderbook.levels import (
     Levels,
@@ -122,14 +122,14 @@ def advance(state: State, batch: Batch, start: int, rules: Rules, rows: Rows) ->
     return count, END
 
 
-@kernel
+@inlined
 def _follows(head: Any, message: Any) -> bool:
     if head.fresh:
         return continues_snapshot(message, head.update_id)
     return continues_diff(message, head.update_id)
 
 
-@kernel
+@inlined
 def _compare(state: State, message: Any, rules: Rules) -> int:
     """Drop the levels that the venue no longer keeps, and compare the others with its checksum, if there is one."""
     if message.limit > 0:
@@ -169,7 +169,7 @@ def restart(state: State, snapshot: Batch, rules: Rules, rows: Rows) -> bool:
     return conclude(state, message, rules, rows, proof == VERIFIED)
 
 
-@kernel
+@inlined
 def conclude(state: State, message: Any, rules: Rules, rows: Rows, is_proven: bool) -> bool:
     """What follows each message that was applied: times, crossed books, the row; False if the book may not go on.
 
@@ -195,7 +195,7 @@ def conclude(state: State, message: Any, rules: Rules, rows: Rows, is_proven: bo
     return True
 
 
-@kernel
+@inlined
 def _is_due(head: Any, rules: Rules) -> bool:
     """Whether the present state becomes a row; a clock set back must not silence the book until it has caught up."""
     if rules.every_ns == 0:
@@ -204,7 +204,7 @@ def _is_due(head: Any, rules: Rules) -> bool:
     return bool(passed >= rules.every_ns or passed < 0)
 
 
-@kernel
+@inlined
 def _write_row(state: State, rows: Rows) -> None:
     row, head, sides = rows.filled[0], state.head[0], state.levels.sides
     integers = rows.integers[row]

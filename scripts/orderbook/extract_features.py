@@ -16,6 +16,7 @@ from scripts.lib.progress import Progress
 from scripts.orderbook.feature_columns import FLOW_LEVELS, KEYS
 from scripts.orderbook.features import FeatureStream
 from scripts.orderbook.settings import FeatureSettings
+from scripts.orderbook.states import as_arrow
 from scripts.orderbook.states_reader import Batch, StatesReader
 
 
@@ -58,7 +59,7 @@ class FeaturesWriter:
     def add(self, batch: Batch, features: np.ndarray) -> None:
         """Append the features (names, n) of a batch of states."""
         columns = [batch.event_time, batch.local_time, batch.segment, *features]
-        self._writer.write_batch(pa.record_batch([pa.array(column) for column in columns], schema=self._schema))
+        self._writer.write_batch(pa.record_batch([as_arrow(column) for column in columns], schema=self._schema))
 
 
 def schema(names: list[str]) -> pa.Schema:

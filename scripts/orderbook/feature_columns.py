@@ -9,8 +9,8 @@ mid (price)
 spread (price)
     a − b. Zero or less marks a locked or crossed state; such states are not left out.
 microprice (price)
-    (b A + a B) / (B + A), the mid weighted with the opposite side's size. Stoikov (2018) calls this simple form the
-    weighted mid-price and begins with it; his micro-price, an expectation fitted to data, is not meant.
+    (b A + a B) / (B + A), the mid weighted with the opposite side's size, as in Gatheral and Oomen (2010). Stoikov
+    (2018) calls this simple form the weighted mid-price; his micro-price, an expectation fitted to data, is not meant.
 imbalance_1, imbalance_5, imbalance_all (−1 to 1)
     (bids − asks) / (bids + asks) of the sizes summed over the best level, five and all levels of the states. Gould and
     Bonart (2016) for the best level.
@@ -50,10 +50,11 @@ There is no trade sign: states hold no trades.
 Sources: Andersen and Bollerslev (1998), Answering the skeptics, International Economic Review 39. Cont, Kukanov and
 Stoikov (2014), The price impact of order book events, Journal of Financial Econometrics 12. Gatheral and Oomen (2010),
 Zero-intelligence realized variance estimation, Finance and Stochastics 14. Gould and Bonart (2016), Queue imbalance as
-a one-tick-ahead price predictor, Market Microstructure and Liquidity 2. Kolm, Turiel and Westray (2023), Deep order
-flow imbalance, Mathematical Finance 33. Næs and Skjeltorp (2006), Order book characteristics and the volume–volatility
-relation, Journal of Financial Markets 9. Stoikov (2018), The micro-price, Quantitative Finance 18. Xu, Gould and
-Howison (2018), Multi-level order-flow imbalance in a limit order book, Market Microstructure and Liquidity 4.
+a one-tick-ahead price predictor in a limit order book, Market Microstructure and Liquidity 2. Kolm, Turiel and Westray
+(2023), Deep order flow imbalance, Mathematical Finance 33. Næs and Skjeltorp (2006), Order book characteristics and the
+volume–volatility relation, Journal of Financial Markets 9. Stoikov (2018), The micro-price, Quantitative Finance 18.
+Xu, Gould and Howison (2018), Multi-level order-flow imbalance in a limit order book, Market Microstructure and
+Liquidity 4.
 """
 
 from __future__ import annotations

@@ -1,35 +1,29 @@
 """Compiled kernels of the features: columns of one batch of consecutive states in, columns out.
 
-They work on columns, as Parquet gives them: one level after the other over a few hundred states, so that the compiler
-makes vector instructions of the inner loops. No fast-math: it may assume that there are no NaN, and here NaN means
-"no level". The compiled code is kept in `__pycache__`; numba renews it when this file changes and does not look at
-others, so kernels and their constants stand in this file alone.
+They work on columns, as Parquet gives them: level after level over a few hundred states, so that the compiler makes
+vector instructions of the inner loops. No fast-math, which may assume that there are no NaN: here NaN means "no level".
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
-from numba import njit
 
-Function = TypeVar("Function", bound=Callable[..., None])
+from scripts.lib.kernels import Array, inlined, kernel
 
 STATES = 256  # states a step: the sums of a step stay in the processor's first cache
-SUMS = 7  # sums a side: the next seven
-SIZE, WEIGHTED, COUNT, STEP, STEP_SQUARED, CUMULATED, STEP_CUMULATED = range(SUMS)
-
-
-def kernel(function: Function) -> Function:
-    """Compile at the first call and keep the result; a division by zero is NaN or infinite, not an error."""
-    compiled: Function = njit(cache=True, error_model="numpy")(function)
-    return compiled
+LEVELS = 4  # levels added at once, which spares three of four reads and writes of the sums
+SUMS = 7  # sums a state: the next seven
+SIZE, WEIGHTED, COUNT, STEP, STEP_SQUARED, CUMULATED, STEP_CUMULATED = (i * STATES for i in range(SUMS))
+BEST = SUMS * STATES  # the best prices, after the sums
+SHAPES = 4  # what side_shape tells of a state
+SCRATCH = (SUMS + 1) * STATES  # numbers that side_shape needs, in one row: so the compiler sees that they don't overlap
 
 
 @kernel
 def side_shape(
-    prices: np.ndarray, sizes: np.ndarray, start: int, stop: int, away: float, near: int, out: np.ndarray
+    prices: Array, sizes: Array, start: int, stop: int, away: float, near: int, sums: Array, out: Array
 ) -> None:
     """What one side of the book looks like, seen from its best price.
 
@@ -40,43 +34,91 @@ def side_shape(
         stop: state after the last one, at most STATES later
         away: direction in which prices leave the best one: -1 for bids, 1 for asks
         near: levels that count as near
+        sums: (SCRATCH,)
         out: (4, STATES): size of the near levels; size of all levels; size-weighted mean distance from the best price;
             slope of the cumulated size over the distance from the best price by least squares
     """
-    count = stop - start
-    best = prices[0, start:stop]
-    sums = np.zeros((SUMS, STATES))
-    for level in range(prices.shape[0]):
+    count, levels = stop - start, prices.shape[0]
+    sums[:BEST], out[0, :count] = 0.0, 0.0
+    for i in range(count):
+        sums[BEST + i] = prices[0, start + i]
+    for level in range(near):
+        _add_size(prices[level, start:stop], sizes[level, start:stop], prices[0, start:stop], out[0])
+    whole = levels - levels % LEVELS
+    for level in range(0, whole, LEVELS):
+        _add_levels(prices, sizes, level, start, stop, away, sums)
+    for level in range(whole, levels):
         price, size = prices[level, start:stop], sizes[level, start:stop]
         for i in range(count):
-            step = away * (price[i] - best[i])
-            known = step == step
-            step = step if known else 0.0
-            here = size[i] if known else 0.0
-            cumulated = sums[SIZE, i] + here
-            sums[SIZE, i] = cumulated
-            sums[WEIGHTED, i] += step * here
-            sums[COUNT, i] += 1.0 if known else 0.0
-            sums[STEP, i] += step
-            sums[STEP_SQUARED, i] += step * step
-            sums[CUMULATED, i] += cumulated if known else 0.0
-            sums[STEP_CUMULATED, i] += step * cumulated
-        if level == near - 1:
-            out[0, :count] = sums[SIZE, :count]
+            _put(sums, i, _with_level(_get(sums, i), price[i], size[i], sums[BEST + i], away))
     total, distance, slope = out[1], out[2], out[3]
     for i in range(count):
-        total[i] = sums[SIZE, i]
-        distance[i] = sums[WEIGHTED, i] / sums[SIZE, i]
+        total[i] = sums[SIZE + i]
+        distance[i] = sums[WEIGHTED + i] / sums[SIZE + i]
     for i in range(count):
-        steps = sums[STEP, i] / sums[COUNT, i]
-        variation = sums[STEP_SQUARED, i] - sums[STEP, i] * steps
-        slope[i] = (sums[STEP_CUMULATED, i] - steps * sums[CUMULATED, i]) / variation
+        steps = sums[STEP + i] / sums[COUNT + i]
+        variation = sums[STEP_SQUARED + i] - sums[STEP + i] * steps
+        slope[i] = (sums[STEP_CUMULATED + i] - steps * sums[CUMULATED + i]) / variation
+
+
+@inlined
+def _add_size(price: Array, size: Array, best: Array, out: Array) -> None:
+    for i in range(price.size):
+        known = price[i] - best[i] == price[i] - best[i]
+        out[i] += size[i] if known else 0.0
+
+
+@inlined
+def _add_levels(prices: Array, sizes: Array, level: int, start: int, stop: int, away: float, sums: Array) -> None:
+    """Add LEVELS levels to the sums."""
+    price_0, size_0 = prices[level, start:stop], sizes[level, start:stop]
+    price_1, size_1 = prices[level + 1, start:stop], sizes[level + 1, start:stop]
+    price_2, size_2 = prices[level + 2, start:stop], sizes[level + 2, start:stop]
+    price_3, size_3 = prices[level + 3, start:stop], sizes[level + 3, start:stop]
+    for i in range(stop - start):
+        best, found = sums[BEST + i], _get(sums, i)
+        found = _with_level(found, price_0[i], size_0[i], best, away)
+        found = _with_level(found, price_1[i], size_1[i], best, away)
+        found = _with_level(found, price_2[i], size_2[i], best, away)
+        found = _with_level(found, price_3[i], size_3[i], best, away)
+        _put(sums, i, found)
+
+
+@inlined
+def _with_level(sums: Any, price: float, size: float, best: float, away: float) -> Any:
+    """The sums of a state with one more level."""
+    total, weighted, count, steps, squares, cumulated, products = sums
+    step = away * (price - best)
+    known = step == step
+    step = step if known else 0.0
+    here = size if known else 0.0
+    total += here
+    return (
+        total, weighted + step * here, count + (1.0 if known else 0.0), steps + step, squares + step * step,
+        cumulated + (total if known else 0.0), products + step * total,
+    )  # fmt: skip
+
+
+@inlined
+def _get(sums: Array, i: int) -> Any:
+    return (
+        sums[SIZE + i], sums[WEIGHTED + i], sums[COUNT + i], sums[STEP + i], sums[STEP_SQUARED + i],
+        sums[CUMULATED + i], sums[STEP_CUMULATED + i],
+    )  # fmt: skip
+
+
+@inlined
+def _put(sums: Array, i: int, found: Any) -> None:
+    (
+        sums[SIZE + i], sums[WEIGHTED + i], sums[COUNT + i], sums[STEP + i], sums[STEP_SQUARED + i],
+        sums[CUMULATED + i], sums[STEP_CUMULATED + i],
+    ) = found  # fmt: skip
 
 
 @kernel
 def best_prices(
-    bid: np.ndarray, ask: np.ndarray, bid_size: np.ndarray, ask_size: np.ndarray,
-    mid: np.ndarray, spread: np.ndarray, microprice: np.ndarray,
+    bid: Array, ask: Array, bid_size: Array, ask_size: Array,
+    mid: Array, spread: Array, microprice: Array,
 ) -> None:  # fmt: skip
     """Mid, spread and microprice from the best prices and their sizes, all (n,)."""
     for i in range(mid.size):
@@ -87,29 +129,30 @@ def best_prices(
 
 
 @kernel
-def imbalance(bids: np.ndarray, asks: np.ndarray, mid: np.ndarray, out: np.ndarray) -> None:
+def imbalance(bids: Array, asks: Array, mid: Array, out: Array) -> None:
     """(bids − asks) / (bids + asks), NaN where one of the sides is empty and so the mid unknown; all (n,)."""
     for i in range(out.size):
         out[i] = (bids[i] - asks[i]) / (bids[i] + asks[i]) + (mid[i] - mid[i])
 
 
 @kernel
-def state_shapes(bids: np.ndarray, asks: np.ndarray, near: int, out: np.ndarray) -> None:
+def state_shapes(bids: Array, asks: Array, near: int, sums: Array, sides: Array, out: Array) -> None:
     """Features of each state by itself.
 
     Args:
         bids: (2, levels, n), prices and sizes, best first, NaN where no level is known
         asks: as bids
         near: levels that count as near
+        sums: (SCRATCH,)
+        sides: (2, SHAPES, STATES), scratch
         out: (10, n): mid, spread, microprice, imbalance of the best, of the near and of all levels, slope of bids and
             asks, distance of the mean price of bids and asks from the mid
     """
     count = bids.shape[2]
-    sides = np.empty((2, 4, STATES))
     for start in range(0, count, STATES):
         stop = min(start + STATES, count)
-        side_shape(bids[0], bids[1], start, stop, -1.0, near, sides[0])
-        side_shape(asks[0], asks[1], start, stop, 1.0, near, sides[1])
+        side_shape(bids[0], bids[1], start, stop, -1.0, near, sums, sides[0])
+        side_shape(asks[0], asks[1], start, stop, 1.0, near, sums, sides[1])
         bid, bid_size = bids[0, 0, start:stop], bids[1, 0, start:stop]
         ask, ask_size = asks[0, 0, start:stop], asks[1, 0, start:stop]
         best_prices(bid, ask, bid_size, ask_size, out[0, start:stop], out[1, start:stop], out[2, start:stop])
@@ -126,9 +169,7 @@ def state_shapes(bids: np.ndarray, asks: np.ndarray, near: int, out: np.ndarray)
 
 
 @kernel
-def add_flow(
-    prices: np.ndarray, sizes: np.ndarray, last: np.ndarray, towards: float, levels: int, out: np.ndarray
-) -> None:
+def add_flow(prices: Array, sizes: Array, last: Array, towards: float, levels: int, out: Array) -> None:
     """Add one side's part of the order flow imbalance, summed over its best levels.
 
     A level that is not known counts as size 0 at a price infinitely far away, so that a level that goes takes its size
@@ -150,7 +191,7 @@ def add_flow(
             out[i] += towards * flow(towards * price[i], size[i], towards * price[i - 1], size[i - 1])
 
 
-@njit(cache=True, inline="always")  # type: ignore[untyped-decorator]
+@inlined
 def flow(price: float, size: float, last_price: float, last_size: float) -> float:
     """Flow at one level whose larger price is the better one (Cont, Kukanov and Stoikov 2014)."""
     price = price if price == price else -np.inf
@@ -161,7 +202,7 @@ def flow(price: float, size: float, last_price: float, last_size: float) -> floa
 
 
 @kernel
-def log_returns(mid: np.ndarray, last: float, out: np.ndarray) -> None:
+def log_returns(mid: Array, last: float, out: Array) -> None:
     """ln(mid of a state / mid of the state before), NaN where one of them is unknown or not positive.
 
     As log1p of the relative change: the difference of two logarithms of prices keeps ten digits of a return less.
@@ -178,9 +219,7 @@ def log_returns(mid: np.ndarray, last: float, out: np.ndarray) -> None:
 
 
 @kernel
-def rolling_sums(
-    values: np.ndarray, starts: np.ndarray, block: np.ndarray, place: np.ndarray, head: np.ndarray, out: np.ndarray
-) -> None:
+def rolling_sums(values: Array, starts: Array, block: Array, place: Array, head: Array, out: Array) -> None:
     """Sums over the last `window` values, by additions alone, so that no error builds up and no value leaves a trace.
 
     A segment's values are cut into blocks as long as the window. A window is the end of one block, whose sums from each

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from scripts.orderbook.feature_columns import FLOW_LEVELS, NEAR_LEVELS, POINT, ROLLING, STATE, feature_names
-from scripts.orderbook.feature_kernels import add_flow, log_returns, rolling_sums, state_shapes
+from scripts.orderbook.feature_kernels import SCRATCH, SHAPES, STATES, add_flow, log_returns, rolling_sums, state_shapes
 from scripts.orderbook.settings import FeatureSettings
 
 NANOSECONDS = 1e9
@@ -17,6 +17,7 @@ class FeatureStream:
     def __init__(self, depth: int, settings: FeatureSettings) -> None:
         self.names = feature_names(settings)
         self._depth = depth
+        self._scratch = np.empty(SCRATCH), np.empty((2, SHAPES, STATES))
         self._last = np.full((2, 2, depth), np.nan)  # side, price or size, level of the last state
         self._last_time, self._last_segment, self._last_mid = 0, -1, np.nan  # the first segment is 0
         self._squares = [RollingSum(window) for window in settings.volatility_windows]
@@ -37,7 +38,7 @@ class FeatureStream:
         columns = dict(zip(self.names, out, strict=True))
         starts = np.flatnonzero(np.diff(segment, prepend=self._last_segment))
         sides = levels.reshape(2, 2, self._depth, -1)
-        state_shapes(sides[0], sides[1], min(NEAR_LEVELS, self._depth), out[: len(STATE)])
+        state_shapes(sides[0], sides[1], min(NEAR_LEVELS, self._depth), *self._scratch, out[: len(STATE)])
         self._add_changes(columns, sides, event_time, starts)
         self._add_windows(columns, starts)
         self._last = sides[:, :, :, -1].copy()

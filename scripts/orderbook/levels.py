@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from scripts.lib.kernels import Array, kernel
+from scripts.lib.kernels import Array, inlined, kernel
 from scripts.orderbook.records import EXACT, PRICE_SCALE
 from scripts.orderbook.stream import ASK, BID
 
@@ -73,7 +73,7 @@ def new_levels(shortest: int, expected: int = 0) -> Levels:
     return levels
 
 
-@kernel
+@inlined
 def has_room(levels: Levels, more: int) -> bool:
     """Whether `more` new levels of each side keep the table half empty."""
     most = levels.table.shape[1] // 2
@@ -172,7 +172,7 @@ def _worst(levels: Levels, side: int) -> Any:
     return worst
 
 
-@kernel
+@inlined
 def set_level(levels: Levels, side: int, price: int, size: float, stamp: int, digits: int = 0) -> None:
     """Set a level's size, or remove it (size 0; removing an unknown level is normal).
 
@@ -205,12 +205,12 @@ def set_level(levels: Levels, side: int, price: int, size: float, stamp: int, di
             _refill(levels, side)
 
 
-@kernel
+@inlined
 def _key(side: int, price: int) -> int:
     return price if side == BID else -price
 
 
-@kernel
+@inlined
 def _find(table: Array, side: int, price: int) -> Any:
     """Index of a price's slot, or of the free one where it belongs."""
     last = table.shape[1] - 1
@@ -220,7 +220,7 @@ def _find(table: Array, side: int, price: int) -> Any:
     return at
 
 
-@kernel
+@inlined
 def digits_at(levels: Levels, side: int, price: int) -> Any:
     """Digits of a level's texts."""
     return levels.table[side, _find(levels.table, side, price)].digits
@@ -229,7 +229,7 @@ def digits_at(levels: Levels, side: int, price: int) -> Any:
 # the window: arrays of both sides and the side are handed on, since each view of an array costs more than its use
 
 
-@kernel
+@inlined
 def _set_near(state: Any, keys: Array, sizes: Array, side: int, key: int, size: float) -> None:
     """Set a level of the window."""
     at = _place(keys, side, state.near, key)
@@ -245,7 +245,7 @@ def _set_near(state: Any, keys: Array, sizes: Array, side: int, key: int, size: 
     state.near += 1
 
 
-@kernel
+@inlined
 def _remove_near(state: Any, keys: Array, sizes: Array, side: int, key: int) -> None:
     at = _place(keys, side, state.near, key)
     for i in range(at, state.near):
@@ -253,14 +253,14 @@ def _remove_near(state: Any, keys: Array, sizes: Array, side: int, key: int) -> 
     state.near -= 1
 
 
-@kernel
+@inlined
 def _insert(keys: Array, sizes: Array, side: int, at: int, count: int, key: int, size: float) -> None:
     for i in range(count, at, -1):
         keys[side, i], sizes[side, i] = keys[side, i - 1], sizes[side, i - 1]
     keys[side, at], sizes[side, at] = key, size
 
 
-@kernel
+@inlined
 def _place(keys: Array, side: int, count: int, key: int) -> int:
     """Number of keys that are not larger: a few steps from the best one, then bisection."""
     at = count
@@ -313,7 +313,7 @@ def _refill(levels: Levels, side: int) -> None:
     state.floor = keys[side, 0] if count < state.live else LOWEST
 
 
-@kernel
+@inlined
 def is_crossed(levels: Levels) -> bool:
     """Whether the best bid is not under the best ask."""
     bids, asks = levels.sides[BID].near, levels.sides[ASK].near
@@ -341,7 +341,7 @@ def drop_older(levels: Levels) -> int:
     return dropped
 
 
-@kernel
+@inlined
 def quoted(price: int) -> Any:
     """The float64 nearest to a scaled price, which has at most 53 significant bits (records.scaled)."""
     scale = PRICE_SCALE
@@ -351,7 +351,7 @@ def quoted(price: int) -> Any:
     return price / scale
 
 
-@kernel
+@inlined
 def write_top(levels: Levels, row: Array) -> None:
     """Write the best levels into a row of bid prices, bid sizes, ask prices, ask sizes, NaN where there is none."""
     depth = row.size // 4
@@ -364,11 +364,3 @@ def write_top(levels: Levels, row: Array) -> None:
                 row[place + depth] = levels.near_size[side, at]
             else:
                 row[place], row[place + depth] = np.nan, np.nan
-
-
-def ranked(levels: Levels, side: int) -> list[tuple[int, float]]:
-    """All levels of a side as (scaled price, size), best first."""
-    slots = levels.table[side]
-    slots = slots[(slots["price"] != EMPTY) & (slots["size"] > 0)]
-    order = np.argsort(slots["price"])[:: -1 if side == BID else 1]
-    return [(int(slot["price"]), float(slot["size"])) for slot in slots[order]]

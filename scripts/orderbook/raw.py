@@ -14,22 +14,25 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 import orjson
 import zstandard
+from isal import igzip_lib, isal_zlib
 
 from scripts.lib.errors import InputError
 from scripts.lib.progress import Progress
 from scripts.orderbook.records import LARGEST, LONGEST_STAMP, NO_TIME
 
-PIECE = 65_536  # bytes read at once; a packed piece may hold a thousand times as much
-STEP = 512  # bytes unpacked at once where a piece turned out to be damaged
+PIECE = 65_536  # bytes read at once
+STEP = 512  # bytes read at once of a file that turned out to be damaged
 BLOCK = 1 << 20  # bytes of text scanned at once: with what is found there it fits into a core's cache
 SECOND, DECIMALS = 1_000_000_000, 9  # ns
 UNITS = [(10**17, 1), (10**14, 1_000), (10**11, 1_000_000)]  # smallest time so written, its unit in ns; below: seconds
 SIGNS_OF_LIFE = (b"ping", b"pong")  # of venues whose sign is no JSON
 COLLECTOR = (b"configuration:", b"ws://", b"wss://", b"http://", b"https://")
+NEWLINE = ord("\n")
 LONGEST_LINE = 1 << 26  # bytes; a snapshot of 5,000 levels has 300 KB
 
 
@@ -41,13 +44,13 @@ class BadLines:
     count: int = 0
     first: str | None = None
 
-    def add(self, path: Path, number: int, reason: str, what: str = "line") -> None:
-        """Count a bad line (or what a file has instead of lines); InputError once there are more than allowed."""
+    def add(self, path: Path, number: int, reason: str) -> None:
+        """Count a bad line; InputError once there are more than allowed."""
         self.count += 1
-        message = f"{path}: {what} {number}: {reason}"
+        message = f"{path}: line {number}: {reason}"
         self.first = self.first or message
         if self.count > self.allowed:
-            raise InputError(f"{message} (bad {what} {self.count}; max_bad_lines is {self.allowed})")
+            raise InputError(f"{message} (bad line {self.count}; max_bad_lines is {self.allowed})")
 
 
 class Block(NamedTuple):
@@ -76,12 +79,9 @@ def read_blocks(paths: list[Path], bad: BadLines) -> Iterator[Block]:
 def read_file(path: Path, bad: BadLines, progress: Progress) -> Iterator[Block]:
     number = 1
     try:
-        with path.open("rb") as file:
-            is_zip = path.suffix == ".zip"
-            pieces = _unzipped(path, file, progress) if is_zip else _unpacked(_read(file, progress), path.suffix)
-            for text in whole_lines(pieces):
-                yield Block(path, number, text)
-                number += text.count(b"\n")
+        for text in whole_lines(_unpacked(path, progress)):
+            yield Block(path, number, text)
+            number += int(np.count_nonzero(np.frombuffer(text, np.uint8) == NEWLINE))  # a sixth of count's time
     except Damaged as error:
         bad.add(path, number, f"{error}")
     except OSError as error:
@@ -96,36 +96,9 @@ def read_pieces(path: Path, progress: Progress) -> Iterator[bytes]:
         InputError: the file cannot be opened.
     """
     try:
-        with path.open("rb") as file:
-            yield from _unpacked(_read(file, progress), path.suffix)
+        yield from _unpacked(path, progress)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from None
-
-
-def _read(file: IO[bytes], progress: Progress) -> Iterator[bytes]:
-    while piece := file.read(PIECE):
-        yield piece
-        progress.advance(len(piece))
-
-
-def _unzipped(path: Path, file: IO[bytes], progress: Progress) -> Iterator[bytes]:
-    """The one file of an archive, as venues offer them for download.
-
-    Raises:
-        InputError: it holds none or several.
-        Damaged: after what could be read; without its end an archive cannot be read at all.
-    """
-    try:
-        with zipfile.ZipFile(file) as archive:
-            members = [member for member in archive.infolist() if not member.is_dir()]
-            if len(members) != 1:
-                raise InputError(f"{path}: an archive of {len(members)} files instead of one")
-            with archive.open(members[0]) as member:
-                while piece := member.read(PIECE):
-                    yield piece
-        progress.advance(file.seek(0, os.SEEK_END))
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        raise Damaged(f"zip data damaged or cut short ({error})") from None
 
 
 def whole_lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
@@ -137,18 +110,18 @@ def whole_lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
     length = 0
     try:
         for piece in pieces:
-            held.append(piece)
             length += len(piece)
-            if length < BLOCK or (b"\n" not in piece and length < LONGEST_LINE):
+            if length >= BLOCK and (end := piece.rfind(b"\n") + 1):
+                yield b"".join([*held, memoryview(piece)[:end]])
+                held, length = [piece[end:]], len(piece) - end
                 continue
-            text = b"".join(held)
-            end = text.rfind(b"\n") + 1
-            if not end:
-                yield text + b"\n"
-                text, end = _rest_of_line(pieces), 0
-            else:
-                yield text[:end]
-            held, length = [text[end:]], len(text) - end
+            held.append(piece)
+            if length >= LONGEST_LINE:
+                text = b"".join(held)
+                end = text.rfind(b"\n") + 1
+                yield text[:end] if end else text + b"\n"
+                text = text[end:] if end else _rest_of_line(pieces)
+                held, length = [text], len(text)
     except Damaged:
         text = b"".join(held)
         if end := text.rfind(b"\n") + 1:
@@ -167,17 +140,69 @@ def _rest_of_line(pieces: Iterator[bytes]) -> bytes:
     return b""
 
 
-def _unpacked(pieces: Iterator[bytes], suffix: str) -> Iterator[bytes]:
-    """Decompress by the name's suffix.
+def _unpacked(path: Path, progress: Progress) -> Iterator[bytes]:
+    """Pieces of at most BLOCK bytes of a file's text, decompressed by the name's suffix.
 
     Raises:
         Damaged: after what could be read.
     """
-    if suffix == ".gz":
-        return _decompressed(pieces, lambda: zlib.decompressobj(wbits=31), "gzip")
-    if suffix == ".zst":
-        return _decompressed(pieces, lambda: zstandard.ZstdDecompressor().decompressobj(), "zstd")
-    return pieces
+    if path.suffix == ".gz":
+        pieces = _gunzipped(path, _read(path, PIECE, progress))
+    elif path.suffix == ".zst":
+        pieces = _decompressed(
+            _read(path, PIECE, progress), lambda: zstandard.ZstdDecompressor().decompressobj(), "zstd"
+        )
+    elif path.suffix == ".zip":
+        pieces = _unzipped(path, progress)
+    else:
+        pieces = _read(path, PIECE, progress)
+    for piece in pieces:  # a packed one may hold a thousand times as much, and blocks must not
+        for at in range(0, len(piece), BLOCK):
+            yield piece[at : at + BLOCK]
+
+
+def _read(path: Path, step: int, progress: Progress | None = None) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while piece := file.read(step):
+            yield piece
+            if progress:
+                progress.advance(len(piece))
+
+
+def _gunzipped(path: Path, pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Decompress with ISA-L; what that cannot, by zlib in small steps from the beginning: all that lies before a fault.
+
+    ISA-L is four times as fast, but of the piece with the fault it gives nothing.
+    """
+    given = 0
+    try:
+        for text in _decompressed(pieces, lambda: isal_zlib.decompressobj(wbits=31), "gzip"):
+            given += len(text)
+            yield text
+    except Damaged:
+        for text in _decompressed(_read(path, STEP), lambda: zlib.decompressobj(wbits=31), "gzip"):
+            yield text[given:]
+            given = max(given - len(text), 0)
+
+
+def _unzipped(path: Path, progress: Progress) -> Iterator[bytes]:
+    """The one file of an archive, as venues offer them for download.
+
+    Raises:
+        InputError: it holds none or several.
+        Damaged: after what could be read; without its end an archive cannot be read at all.
+    """
+    try:
+        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+            members = [member for member in archive.infolist() if not member.is_dir()]
+            if len(members) != 1:
+                raise InputError(f"{path}: an archive of {len(members)} files instead of one")
+            with archive.open(members[0]) as member:
+                while piece := member.read(PIECE):
+                    yield piece
+            progress.advance(file.seek(0, os.SEEK_END))
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise Damaged(f"zip data damaged or cut short ({error})") from None
 
 
 def _decompressed(pieces: Iterator[bytes], start: Callable[[], Any], name: str) -> Iterator[bytes]:
@@ -191,29 +216,13 @@ def _decompressed(pieces: Iterator[bytes], start: Callable[[], Any], name: str) 
                 if not rest:
                     break
                 stream = start()
-            yield from _inflated(stream, rest, name)
+            try:
+                yield stream.decompress(rest)
+            except (igzip_lib.IsalError, zlib.error, zstandard.ZstdError) as error:  # type: ignore[misc]
+                raise Damaged(f"{name} data damaged or cut short ({error})") from None
             rest = stream.unused_data if stream.eof else b""
     if stream and not stream.eof:
         raise Damaged(f"{name} data damaged or cut short (the end is missing)")
-
-
-def _inflated(stream: Any, piece: bytes, name: str) -> Iterator[bytes]:
-    """Decompress a piece; of a damaged one as much as can be read."""
-    before = stream.copy() if hasattr(stream, "copy") else None
-    try:
-        yield stream.decompress(piece)
-    except (zlib.error, zstandard.ZstdError) as error:
-        if before:
-            yield from _readable(before, piece)
-        raise Damaged(f"{name} data damaged or cut short ({error})") from None
-
-
-def _readable(stream: Any, piece: bytes) -> Iterator[bytes]:
-    try:
-        for at in range(0, len(piece), STEP):
-            yield stream.decompress(piece[at : at + STEP])
-    except zlib.error:
-        return
 
 
 def decode(line: bytes, loads: Callable[[bytes], Any] = orjson.loads) -> tuple[int, Any] | str | None:

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from scripts.lib.kernels import kernel
+from scripts.lib.kernels import inlined
 from scripts.orderbook.stream import NO_ID
 
 
-@kernel
+@inlined
 def continues_snapshot(diff: Any, snapshot_id: int) -> bool:
     """Whether a diff is the right first one after a snapshot: its updates must reach over the snapshot's.
 
@@ -24,13 +24,13 @@ def continues_snapshot(diff: Any, snapshot_id: int) -> bool:
     return bool(diff.first_id <= reached <= diff.final_id)
 
 
-@kernel
+@inlined
 def precedes_snapshot(diff: Any, snapshot_id: int) -> bool:
     """Whether the snapshot already holds a diff. Spot: u <= lastUpdateId. Futures: u < lastUpdateId."""
     return bool(diff.final_id < snapshot_id or (diff.final_id == snapshot_id and diff.previous_id == NO_ID))
 
 
-@kernel
+@inlined
 def continues_diff(diff: Any, final_id: int) -> bool:
     """Whether a diff follows the one that ended at `final_id`. Spot: U == u + 1. Futures: pu == u."""
     if diff.previous_id == NO_ID:
@@ -38,7 +38,7 @@ def continues_diff(diff: Any, final_id: int) -> bool:
     return bool(diff.previous_id == final_id)
 
 
-@kernel
+@inlined
 def is_old(diff: Any, final_id: int, event_time: int, ids_restart: bool) -> bool:
     """Whether a diff was already applied when the book is at `final_id` of `event_time`.
 
@@ -49,7 +49,7 @@ def is_old(diff: Any, final_id: int, event_time: int, ids_restart: bool) -> bool
     return bool(not ids_restart or diff.event_time <= event_time)
 
 
-@kernel
+@inlined
 def reaches(diff: Any, snapshot_id: int) -> bool:
     """Whether no update is missing between a snapshot and a diff."""
     return continues_snapshot(diff, snapshot_id) or precedes_snapshot(diff, snapshot_id)

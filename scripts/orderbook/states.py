@@ -31,8 +31,16 @@ class StatesWriter:
     """Writes the states of one part."""
 
     def __init__(self, path: Path, depth: int) -> None:
-        # prices and sizes of books hardly repeat: looking for that costs more time than it saves space
-        self._writer = pq.ParquetWriter(path, schema(depth), compression="zstd", use_dictionary=list(INTEGERS))
+        # few values of a column are equal: looking for them costs time and saves no space; nor are prices and sizes
+        # looked up by their range
+        self._writer = pq.ParquetWriter(
+            path,
+            schema(depth),
+            compression="zstd",
+            use_dictionary=False,
+            write_statistics=list(INTEGERS),
+            write_page_checksum=True,
+        )
         self._schema = schema(depth)
         self._room = max(min(ROWS_PER_GROUP, LARGEST_GROUP // (4 * depth)), 1)
         # by columns, as Parquet stores them
@@ -62,9 +70,14 @@ class StatesWriter:
                 self._flush()
 
     def _flush(self) -> None:
-        columns = [pa.array(column[: self._rows]) for array in (self._integers, self._levels) for column in array]
+        columns = [as_arrow(column[: self._rows]) for array in (self._integers, self._levels) for column in array]
         self._writer.write_table(pa.table(columns, schema=self._schema))
         self._rows = 0
+
+
+def as_arrow(column: np.ndarray) -> pa.Array:
+    """A contiguous column without a copy; pa.array would import pandas first, where that is at hand."""
+    return pa.Array.from_buffers(pa.from_numpy_dtype(column.dtype), len(column), [None, pa.py_buffer(column)])
 
 
 def read_states(path: Path, columns: list[str] | None = None) -> dict[str, np.ndarray]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,6 +25,21 @@ def seconds(command: Command) -> float:
     if done.returncode != 0:
         raise RuntimeError(f"{arguments}: {done.stderr[-2000:]}")
     return took
+
+
+def peak_memory(command: Command) -> float:
+    """Largest resident memory of one run, MB (10^6 bytes); of what it starts, nothing is counted."""
+    from tests.conftest import clean_environment
+
+    arguments, directory = command
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(arguments, cwd=directory, env=clean_environment(), stdout=log, stderr=log)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode != 0:
+            log.seek(0)
+            raise RuntimeError(f"{arguments}: {log.read()[-2000:].decode()}")
+    return usage.ru_maxrss * 1024 / 1e6
 
 
 def in_turn(ours: Command, rival: Command, repeats: int) -> list[tuple[float, float]]:

@@ -76,6 +76,16 @@ def test_changed_helper_of_another_file_is_compiled_again(toy: Toy) -> None:
     assert toy.run() == "18 0"
 
 
+def test_changed_constant_of_another_file_is_compiled_again(toy: Toy) -> None:
+    constants, helper = toy.root / "toy" / "constants.py", toy.root / "toy" / "helper.py"
+    helper.write_text("from toy.constants import FACTOR\n" + HELPER.replace("{factor}", "FACTOR"))
+    found = []
+    for factor in (2, 2, 3):
+        constants.write_text(f"FACTOR = {factor}\n")
+        found.append(toy.run())
+    assert found == ["12 0", "12 1", "18 0"]
+
+
 def test_changed_helper_of_the_line_is_compiled_again_in_its_packages(tmp_path: Path) -> None:
     """A kernel of `top.line.part.program` calls one of `top.line.helper`."""
     line = tmp_path / "top" / "line"

@@ -14,7 +14,7 @@ from scripts.orderbook import levels as levels_module
 from scripts.orderbook.advance import DROP_OLDER, FLAG, RESYNC, Rules
 from scripts.orderbook.book import Book
 from scripts.orderbook.checksums import TOP_10
-from scripts.orderbook.levels import Levels, new_levels, ranked, set_level, take_snapshot
+from scripts.orderbook.levels import EMPTY, Levels, new_levels, set_level, take_snapshot
 from scripts.orderbook.records import PRICE_SCALE, REPLACE, RESTART, WHOLE_BOOK, Diff, Level, Snapshot, scaled
 from scripts.orderbook.stream import ASK, BID, LEVEL, batch_of
 from tests.unit.venue_feeds import top_10
@@ -22,6 +22,14 @@ from tests.unit.venue_feeds import top_10
 ALL = 64  # levels a side: more than any book here has
 Plain = dict[int, float]
 Records = list[Snapshot | Diff]
+
+
+def ranked(levels: Levels, side: int) -> list[tuple[int, float]]:
+    """All levels of a side as (scaled price, size), best first."""
+    slots = levels.table[side]
+    slots = slots[(slots["price"] != EMPTY) & (slots["size"] > 0)]
+    order = np.argsort(slots["price"])[:: -1 if side == BID else 1]
+    return [(int(slot["price"]), float(slot["size"])) for slot in slots[order]]
 
 
 def in_order(levels: Plain, sign: int) -> list[Level]:

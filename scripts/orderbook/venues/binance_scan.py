@@ -16,10 +16,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from scripts.lib.kernels import Array, kernel
+from scripts.lib.kernels import Array, inlined, kernel
 from scripts.orderbook.raw import UNITS
 from scripts.orderbook.records import DIFF, EXACT, LARGEST, LONGEST_STAMP, NO_TIME, PRICE_DECIMALS
 from scripts.orderbook.stream import ASK, BID, NO_CHECKSUM, NO_ID, Batch
+from scripts.orderbook.words import digits, end_of_plain, number
 
 FAILED = -1
 UNKNOWN, DEPTH, QUOTE, OTHER = range(4)  # kinds of messages
@@ -84,7 +85,7 @@ def scan(text: Array, start: int, use: Scanner, batch: Batch) -> tuple[int, int]
     return at, lines
 
 
-@kernel
+@inlined
 def _line(text: Array, at: int, use: Scanner, batch: Batch) -> int:
     at, local_time = _stamp(text, at)
     if at == FAILED or text[at] != OPEN:
@@ -111,18 +112,14 @@ def _line(text: Array, at: int, use: Scanner, batch: Batch) -> int:
     return at + 1
 
 
-@kernel
+@inlined
 def _stamp(text: Array, at: int) -> tuple[int, int]:
     """The local time and what divides it from the message; there may be none."""
     if text[at] == OPEN:
         return at, NO_TIME
-    start, value = at, 0
-    while ZERO <= text[at] <= NINE:
-        if value >= LARGEST // 10:
-            return FAILED, 0
-        value = value * 10 + (text[at] - ZERO)
-        at += 1
-    if not 0 < at - start <= LONGEST_STAMP or value < IN_US:
+    start = at
+    at, value = number(text, at)
+    if at - start > LONGEST_STAMP or value < IN_US:  # of so many digits, one that wraps around is negative
         return FAILED, 0
     if value < IN_NS:
         if value > LARGEST // 1_000:
@@ -133,7 +130,7 @@ def _stamp(text: Array, at: int) -> tuple[int, int]:
     return (at + 1, value) if text[at] == BLANK else (FAILED, 0)
 
 
-@kernel
+@inlined
 def _stream(text: Array, at: int, use: Scanner) -> tuple[int, int]:
     """The stream's name `symbol@kind…` and the mark after it: the kind of its messages."""
     start = at
@@ -160,7 +157,7 @@ def _stream(text: Array, at: int, use: Scanner) -> tuple[int, int]:
     return end, OTHER
 
 
-@kernel
+@inlined
 def _is_symbol(text: Array, start: int, end: int, symbol: Array) -> bool:
     if end - start != symbol.size or symbol.size == 0:
         return False
@@ -173,7 +170,7 @@ def _is_symbol(text: Array, start: int, end: int, symbol: Array) -> bool:
     return True
 
 
-@kernel
+@inlined
 def _object(
     text: Array, at: int, kind: int, symbol: Array, options: Array, values: Array, quote: Array, levels: Array, end: int
 ) -> tuple[int, int, int, int]:
@@ -218,7 +215,7 @@ def _object(
     return (FAILED if kind == UNKNOWN else at + 1), kind, found, end
 
 
-@kernel
+@inlined
 def _key(text: Array, at: int, wrapped: bool) -> tuple[int, int]:
     """A key with the colon after it; in a message without stream also those that would make it another message."""
     if text[at] != MARK or not PLAIN[text[at + 1]]:
@@ -236,7 +233,7 @@ def _key(text: Array, at: int, wrapped: bool) -> tuple[int, int]:
     return end + 1, NO_FIELD
 
 
-@kernel
+@inlined
 def _event(text: Array, at: int) -> int:
     """Kind of message by its event type; `at` is the value of `e`."""
     if text[at] != MARK:
@@ -250,13 +247,13 @@ def _event(text: Array, at: int) -> int:
     return QUOTE if length == QUOTE_STREAM.size and _starts(text, at + 1, QUOTE_STREAM) else OTHER
 
 
-@kernel
+@inlined
 def _own(text: Array, at: int, symbol: Array) -> bool:
     end = _text(text, at + 1)
     return end != FAILED and _is_symbol(text, at + 1, end - 1, symbol)
 
 
-@kernel
+@inlined
 def _value(
     text: Array, at: int, kind: int, field: int, values: Array, quote: Array, levels: Array, end: int
 ) -> tuple[int, bool, int]:
@@ -287,7 +284,7 @@ def _value(
     return FAILED, False, end
 
 
-@kernel
+@inlined
 def _quote_value(text: Array, at: int, field: int, quote: Array) -> int:
     after, value, decimals = _decimal(text, at + 1)
     if after == FAILED:
@@ -301,7 +298,7 @@ def _quote_value(text: Array, at: int, field: int, quote: Array) -> int:
     return after
 
 
-@kernel
+@inlined
 def _levels(text: Array, at: int, side: int, levels: Array, end: int) -> tuple[int, int]:
     """The rest of a list of ["price","size"] pairs, written to `levels` from place `end` on; the new end."""
     if text[at] == CLOSE_LIST:
@@ -326,21 +323,16 @@ def _levels(text: Array, at: int, side: int, levels: Array, end: int) -> tuple[i
             return FAILED, end
 
 
-@kernel
+@inlined
 def _decimal(text: Array, at: int) -> tuple[int, int, int]:
     """The rest of a text such as 58710.20" as (place after it, 5871020, 2); the number has at most 53 bits."""
-    start, value = at, 0
-    while ZERO <= text[at] <= NINE:
-        value = value * 10 + (text[at] - ZERO)
-        at += 1
-    whole, decimals = at - start, 0
+    start, decimals = at, 0
+    at, value = number(text, at)
+    whole = at - start
     if text[at] == DOT:
-        at += 1
-        first = at
-        while ZERO <= text[at] <= NINE:
-            value = value * 10 + (text[at] - ZERO)
-            at += 1
-        decimals = at - first
+        decimals, part = digits(text, at + 1)
+        value = value * POWERS[decimals] + part
+        at += 1 + decimals
         if decimals == 0:
             return FAILED, 0, 0
     if text[at] != MARK or whole == 0 or whole + decimals > MOST_DIGITS:
@@ -351,36 +343,31 @@ def _decimal(text: Array, at: int) -> tuple[int, int, int]:
     return (at + 1, value, decimals) if value <= EXACT else (FAILED, 0, 0)
 
 
-@kernel
+@inlined
 def _is_price(value: int, decimals: int) -> bool:
     """Whether value / 10^decimals is a scaled price without rounding."""
     return decimals <= PRICE_DECIMALS and value <= LARGEST // 2 // POWERS[PRICE_DECIMALS - decimals]
 
 
-@kernel
+@inlined
 def _integer(text: Array, at: int) -> tuple[int, int]:
     """A JSON integer, not negative."""
-    start, value = at, 0
-    while ZERO <= text[at] <= NINE:
-        value = value * 10 + (text[at] - ZERO)
-        at += 1
+    start = at
+    at, value = number(text, at)
     length = at - start
     if length > MOST_DIGITS or (length > 1 and text[start] == ZERO):
         return FAILED, 0
     return at, value
 
 
-@kernel
+@inlined
 def _text(text: Array, at: int) -> int:
     """The rest of a text without escapes, and the mark that ends it."""
-    while text[at] != MARK:
-        if not PLAIN[text[at]]:
-            return FAILED
-        at += 1
-    return at + 1
+    at = end_of_plain(text, at)
+    return at + 1 if text[at] == MARK else FAILED
 
 
-@kernel
+@inlined
 def _starts(text: Array, at: int, word: Array) -> bool:
     """Whether a word stands here; no word holds a newline, so none reaches beyond the text."""
     for i in range(word.size):  # noqa: SIM110  (numba compiles a loop faster than a generator)
@@ -389,7 +376,7 @@ def _starts(text: Array, at: int, word: Array) -> bool:
     return True
 
 
-@kernel
+@inlined
 def _keep(kind: int, found: int, levels: int, local_time: int, use: Scanner, batch: Batch) -> bool:
     """Add the message to the batch; False if a field is missing or out of range."""
     if kind == OTHER:
@@ -399,7 +386,7 @@ def _keep(kind: int, found: int, levels: int, local_time: int, use: Scanner, bat
     return _keep_diff(found, levels, local_time, use, batch)
 
 
-@kernel
+@inlined
 def _keep_quote(found: int, use: Scanner, batch: Batch) -> bool:
     if found & QUOTE_FIELDS != QUOTE_FIELDS:
         return False
@@ -411,7 +398,7 @@ def _keep_quote(found: int, use: Scanner, batch: Batch) -> bool:
     return True
 
 
-@kernel
+@inlined
 def _keep_diff(found: int, levels: int, local_time: int, use: Scanner, batch: Batch) -> bool:
     futures = use.options[0]
     wanted = DEPTH_FIELDS | (1 << PREVIOUS) if futures else DEPTH_FIELDS
