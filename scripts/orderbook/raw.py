@@ -44,13 +44,13 @@ class BadLines:
     count: int = 0
     first: str | None = None
 
-    def add(self, path: Path, number: int, reason: str) -> None:
-        """Count a bad line; InputError once there are more than allowed."""
+    def add(self, path: Path, number: int, reason: str, what: str = "line") -> None:
+        """Count a bad line (or what a file has instead of lines); InputError once there are more than allowed."""
         self.count += 1
-        message = f"{path}: line {number}: {reason}"
+        message = f"{path}: {what} {number}: {reason}"
         self.first = self.first or message
         if self.count > self.allowed:
-            raise InputError(f"{message} (bad line {self.count}; max_bad_lines is {self.allowed})")
+            raise InputError(f"{message} (bad {what} {self.count}; max_bad_lines is {self.allowed})")
 
 
 class Block(NamedTuple):
@@ -239,6 +239,8 @@ def decode(line: bytes, loads: Callable[[bytes], Any] = orjson.loads) -> tuple[i
             return None
     stamp, _, text = line.partition(b" ")
     local_time = time_of(stamp.removesuffix(b":"))
+    if len(text) < 8 and text.strip() in SIGNS_OF_LIFE:
+        return None
     if len(text) < 8 and text.strip() in SIGNS_OF_LIFE:
         return None
     return "does not begin with a time" if local_time == NO_TIME else _decoded(local_time, text, loads)
