@@ -21,6 +21,7 @@ rule orderbook:
         parts_of(CONFIG.orderbook, "results/orderbook/{book}/plots/{part}.svg"),
         rules.summarise_books.output if CONFIG.orderbook.feeds else [],
         books_of(CONFIG.orderbook, rules.explore_features.output.statistics),
+        books_of(CONFIG.orderbook, rules.balance_windows.output.plot),
 
 
 rule preflight:

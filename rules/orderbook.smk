@@ -17,7 +17,11 @@ rule simulate_book:
         runtime="2h",
     params:
         *code("scripts.orderbook.simulate_book", env="data"),
-        settings=settings("orderbook.simulate", symbol="orderbook.books.{book}.symbol"),
+        settings=settings(
+            "orderbook.simulate",
+            symbol="orderbook.books.{book}.symbol",
+            signal="orderbook.books.{book}.signal",
+        ),
     shell:
         "python -m scripts.orderbook.simulate_book --raw {output.raw} --part {wildcards.part}"
         " --settings {params.settings:q} > {log} 2>&1"
@@ -184,4 +188,51 @@ rule explore_features:
         "python -m scripts.orderbook.explore_features --features {input.features}"
         " --distributions {output.distributions} --autocorrelation {output.autocorrelation}"
         " --regimes {output.regimes} --statistics {output.statistics} --title {wildcards.book}"
+        " --settings {params.settings:q} > {log} 2>&1"
+
+
+rule balance_windows:
+    input:
+        states=parts_of_book(
+            CONFIG.orderbook, "results/orderbook/{book}/states/{part}.parquet"
+        ),
+    output:
+        train="results/orderbook/{book}/windows/train.npy",
+        validation="results/orderbook/{book}/windows/validation.npy",
+        test="results/orderbook/{book}/windows/test.npy",
+        windows="results/orderbook/{book}/windows/windows.parquet",
+        scaling="results/orderbook/{book}/windows/scaling.json",
+        summary="results/orderbook/{book}/windows/conditions.json",
+        conditions=report(
+            "results/orderbook/{book}/windows/conditions.csv",
+            caption="../report/conditions_table.rst",
+            category="Order books",
+            subcategory="{book}",
+            labels={"part": "all", "figure": "conditions of the windows, numbers"},
+        ),
+        plot=report(
+            "results/orderbook/{book}/windows/conditions.svg",
+            caption="../report/conditions.rst",
+            category="Order books",
+            subcategory="{book}",
+            labels={"part": "all", "figure": "conditions of the windows"},
+        ),
+    log:
+        "logs/orderbook/balance_windows/{book}.log",
+    benchmark:
+        "benchmarks/orderbook/balance_windows/{book}.jsonl"
+    conda:
+        "../envs/data.yaml"
+    threads: 1
+    resources:
+        mem=growing("4GB"),
+        runtime="4h",
+    params:
+        *code("scripts.orderbook.balance_windows", env="data"),
+        settings=settings("orderbook.balance"),
+    shell:
+        "python -m scripts.orderbook.balance_windows --states {input.states}"
+        " --train {output.train} --validation {output.validation} --test {output.test}"
+        " --windows {output.windows} --scaling {output.scaling} --conditions {output.conditions}"
+        " --summary {output.summary} --plot {output.plot} --title {wildcards.book}"
         " --settings {params.settings:q} > {log} 2>&1"

@@ -13,6 +13,10 @@ Venue = Literal["binance-spot", "binance-usdm", "binance-coinm"]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 Window = Annotated[int, Field(ge=2, le=1_000_000)]
 Lag = Annotated[int, Field(ge=1, le=8_000)]
+Signal = Annotated[float, Field(ge=0, lt=1)]
+
+ACCIDENT_MESSAGES = 8
+"""Depth messages that an accident of a simulated stream needs to itself, beside `snapshot_after`."""
 
 
 class SimulateOptions(Settings):
@@ -35,12 +39,42 @@ class SimulateOptions(Settings):
     snapshot_levels: int = Field(1_000, ge=1, le=5_000)
     """Levels a side in the REST snapshot."""
     snapshot_after: int = Field(3, ge=0, le=1_000)
-    """Depth messages that the collector received before the snapshot came."""
+    """Depth messages that the collector received before the snapshot came, at the start and after each gap."""
+    regime_messages: float = Field(200.0, ge=1, le=1e9)
+    """Mean stay in a regime, depth messages; volatility, spread and depth each change theirs by themselves."""
+    volatility_ticks: list[Annotated[float, Field(ge=0, le=1_000)]] = Field([2.0, 6.0], min_length=1, max_length=10)
+    """Standard deviation of the mid's change from one depth message to the next, ticks; one value a regime."""
+    spread_ticks: list[Annotated[float, Field(ge=1, le=1_000)]] = Field([1.5, 4.0], min_length=1, max_length=10)
+    """Mean spread, ticks; one value a regime."""
+    depth_lots: list[Annotated[float, Field(ge=1, le=1e9)]] = Field([200.0, 800.0], min_length=1, max_length=10)
+    """Mean size of a level, lots; one value a regime."""
+    pressure_messages: float = Field(200.0, ge=1, le=1e9)
+    """Life (1/e) of the pressure that makes the sizes of one side larger than those of the other, depth messages."""
+    lost_diffs: int = Field(0, ge=0, le=1_000_000)
+    """Depth messages a part that are missing: each is a gap, and a later REST snapshot mends it."""
+    swapped_diffs: int = Field(0, ge=0, le=1_000_000)
+    """Depth messages a part that stand after the next one: each is a gap, too."""
+    negative_sizes: int = Field(0, ge=0, le=1_000_000)
+    """Depth messages a part that hold a negative size: each is a bad line and, since it is missing, a gap."""
+    doubled_diffs: int = Field(0, ge=0, le=1_000_000)
+    """Depth messages a part that stand there twice."""
+    garbage_lines: int = Field(0, ge=0, le=1_000_000)
+    """Lines a part that are no messages: noise, or the beginning of one."""
+    cut_bytes: int = Field(0, ge=0, le=1_000_000)
+    """Bytes missing at the end of each packed part: one bad line, and the last messages are lost."""
+
+    @property
+    def accidents(self) -> int:
+        """Accidents a part, but for the cut."""
+        return self.lost_diffs + self.swapped_diffs + self.negative_sizes + self.doubled_diffs + self.garbage_lines
 
     @model_validator(mode="after")
     def _a_book_can_be_rebuilt(self) -> Self:
         if self.snapshot_after >= self.messages:
             raise ValueError(f"snapshot_after: {self.snapshot_after} with {self.messages} messages: no snapshot comes")
+        needed = (self.accidents + 1) * (self.snapshot_after + ACCIDENT_MESSAGES)
+        if self.accidents and needed > self.messages:
+            raise ValueError(f"messages: {self.accidents} accidents a part need {needed}, not {self.messages}")
         return self
 
 
@@ -49,6 +83,9 @@ class SimulateSettings(SimulateOptions):
 
     symbol: str = Field("BTCUSDT", min_length=1)
     """Symbol written into the messages."""
+    signal: Signal = 0.0
+    """Correlation of the pressure, which the imbalance of the sizes shows, with the mid's next change. 0: the mid is a
+    random walk that has nothing to do with the book."""
 
 
 class ParseOptions(Settings):
@@ -120,6 +157,60 @@ class ExploreSettings(Settings):
     """Lags of the autocorrelation, in states."""
 
 
+class BalanceSettings(Settings):
+    """Settings of balance_windows."""
+
+    seed: int = Field(0, ge=0, le=2**32 - 1)
+    """Seed of the draw of windows."""
+    levels: int = Field(24, ge=1, le=1_000)
+    """Levels a side, at most those of the states; a window has 4 features a level."""
+    known_levels: int | None = Field(None, ge=0, le=1_000)
+    """Levels a side that must be certain in each state of a window; null: all of its levels. Beyond the outermost price
+    of the last REST snapshot, levels that no message has named since are missing: after long drifts nothing is certain
+    until the next snapshot. Fewer than all: the others are taken as the messages tell."""
+    length: int = Field(256, ge=2, le=65_536)
+    """States a window."""
+    stride: int = Field(64, ge=1, le=1_000_000)
+    """States from the beginning of one window to that of the next."""
+    train_share: float = Field(0.70, gt=0, lt=1)
+    """Share of the states, in order of time, that are for training."""
+    validation_share: float = Field(0.25, gt=0, lt=1)
+    """Share of the states after those that are for validation; the rest is for the test."""
+    embargo: int | None = Field(None, ge=0)
+    """States left out between two splits, beside the windows that reach over the cut; null: a window's length."""
+    tick: float | None = Field(None, ge=1e-8, le=1e6)
+    """Smallest price step, quote currency; null: the largest step that divides all prices of the training states."""
+    volatility_bins: int = Field(3, ge=1, le=20)
+    """Quantile bins of the realised volatility of a window's mid."""
+    trend_bins: int = Field(3, ge=1, le=20)
+    """Quantile bins of the change of the mid over a window."""
+    spread_bins: int = Field(3, ge=1, le=20)
+    """Quantile bins of the mean spread of a window, in ticks."""
+    depth_bins: int = Field(3, ge=1, le=20)
+    """Quantile bins of the mean logarithm of the size of all levels of both sides."""
+    min_windows: int = Field(20, ge=1)
+    """A condition with fewer windows in a split is rare: it does not lower the number that is taken of the others."""
+    rare: Literal["keep", "drop"] = "keep"
+    """What is taken of a rare condition. keep: all of its windows; drop: none. Nothing is ever taken twice."""
+    evaluation: Literal["natural", "balanced"] = "natural"
+    """Validation and test windows. natural: as the market has them; balanced: drawn like the training windows."""
+    max_train_windows: int = Field(200_000, ge=1)
+    """Training windows at most; 4 * 4 * levels * length bytes each."""
+    max_evaluation_windows: int = Field(20_000, ge=1)
+    """Validation windows at most, and test windows at most."""
+
+    @model_validator(mode="after")
+    def _something_is_left_for_the_test(self) -> Self:
+        if self.train_share + self.validation_share >= 1:
+            raise ValueError("validation_share: nothing is left for the test")
+        return self
+
+    @property
+    def certain(self) -> int:
+        """Levels a side that must be certain."""
+        return self.levels if self.known_levels is None else self.known_levels
+
+
 class Feed(Settings):
     """Definition of one feed, a `{book}` of the rules."""
 
@@ -131,11 +222,15 @@ class Feed(Settings):
     """Path of the raw files, with `{part}` where the part's name goes; null: simulate_book makes them."""
     parts: list[Name] = Field(min_length=1)
     """Names of the parts, in time order: raw files, or days (YYYYMMDD) of a simulated feed."""
+    signal: Signal = 0.0
+    """Of a simulated feed: how well the imbalance of its book predicts the mid (see simulate_book); 0: not at all."""
 
     @model_validator(mode="after")
     def _raw_and_parts_agree(self) -> Feed:
         if self.raw is None:
             self._check_simulated()
+        elif self.signal:
+            raise ValueError("signal: only a simulated feed has one")
         if len(set(self.parts)) < len(self.parts):
             raise ValueError("parts: a part is named twice")
         if self.raw is not None and len(self.parts) > 1 and "{part}" not in self.raw:
@@ -169,6 +264,8 @@ class OrderbookConfig(Settings):
     """extract_features: prices, imbalances, order flow and rolling statistics of each state."""
     explore: ExploreSettings = ExploreSettings()
     """explore_features: distributions, autocorrelation and regimes of a feed."""
+    balance: BalanceSettings = BalanceSettings()
+    """balance_windows: windows of book states for training, drawn evenly from the market's conditions."""
 
     @model_validator(mode="after")
     def _feeds_are_defined(self) -> OrderbookConfig:

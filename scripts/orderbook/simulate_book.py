@@ -1,18 +1,20 @@
 """Write a simulated raw depth stream in the format of a Binance USD-M collector.
 
-The market is a zero-intelligence one: limit orders, cancellations and market orders arrive at random near the best
-prices. It is there to exercise the workflow with a stream whose every rule holds (update ids, REST snapshot, best
-quotes), not to resemble a real market.
+The stream obeys every rule of the venue (update ids, REST snapshots, best quotes), but for the accidents that the
+settings ask for. The market (scripts/orderbook/simulated_market.py) is there to exercise the workflow with regimes, and
+with a signal whose strength is known, not to resemble a real one.
 """
 
 from __future__ import annotations
 
 import gzip
 import io
+import os
 import re
 import zlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,8 +23,9 @@ import orjson
 from scripts.lib import job
 from scripts.lib.errors import InputError
 from scripts.lib.progress import track
+from scripts.orderbook.accidents import DOUBLED, GAPS, GARBAGE, LOST, NEGATIVE, SWAPPED, plan_accidents
 from scripts.orderbook.settings import SimulateSettings
-from scripts.orderbook.zero_intelligence import Market
+from scripts.orderbook.simulated_market import Market
 
 NS_PER_MS = 1_000_000
 BASE_LATENCY_MS = 2.0  # exchange to collector, shortest
@@ -32,12 +35,13 @@ MEAN_EXTRA_LATENCY_MS = 1.0
 def main(raw: job.OutputFile, part: str, settings: SimulateSettings) -> None:
     """Write a simulated raw depth stream in the format of a Binance USD-M collector.
 
-    Lines are `<local ns> <json>`: depth diffs, bookTicker quotes, and one REST snapshot after the first diffs.
+    Lines are `<local ns> <json>`: depth diffs, bookTicker quotes, and a REST snapshot after the first diffs and after
+    those that follow each gap.
 
     Args:
         raw: raw capture to write, gz
         part: day of the stream as YYYYMMDD (UTC); it begins at midnight
-        settings: length, price grid and seed
+        settings: length, price grid, regimes, signal, accidents and seed
     """
     start = parse_day(part)
     random = np.random.default_rng([settings.seed, zlib.crc32(part.encode())])
@@ -50,6 +54,19 @@ def main(raw: job.OutputFile, part: str, settings: SimulateSettings) -> None:
     ):
         for _ in track(range(settings.messages), "simulate", settings.messages, "messages"):
             out.writelines(stream.next_message())
+    cut(raw, settings.cut_bytes)
+
+
+def cut(path: Path, count: int) -> None:
+    """Take bytes away from the end of a file.
+
+    Raises:
+        InputError: little or nothing would be left.
+    """
+    size = path.stat().st_size
+    if 2 * count > size:
+        raise InputError(f"settings: cut_bytes: {count} of a capture of {size} bytes")
+    os.truncate(path, size - count)
 
 
 def parse_day(part: str) -> datetime:
@@ -78,19 +95,44 @@ class Stream:
         self._local_ns = 0
         self._count = 0
         self._last_id = market.update_id
+        self._accidents = plan_accidents(settings, random)
+        gaps = (at for at, kind in self._accidents.items() if kind in GAPS)
+        self._snapshots = {settings.snapshot_after} | {at + 2 + settings.snapshot_after for at in gaps}
+        self._held: list[bytes] = []  # a message that will stand after the next one
 
     def next_message(self) -> Iterator[bytes]:
-        """Lines of one interval: best quotes as they change, then the diff (and once, in between, the snapshot)."""
+        """Lines of one interval: best quotes as they change, then the diff (and now and then a snapshot in between)."""
         events = 1 + self._random.poisson(self._settings.events_per_message)
-        snapshot_at = int(events // 2) if self._count == self._settings.snapshot_after else -1
+        snapshot_at = int(events // 2) if self._count in self._snapshots else -1
+        moves_at = int(self._random.integers(events))
         for i in range(events):
             self._time_ms += self._settings.interval_ms / events
-            if self._market.step():
+            if self._market.move() if i == moves_at else self._market.touch():
                 yield self._line("bookTicker", self._quote())
             if i == snapshot_at:
                 yield self._snapshot()
-        yield self._line("depth@0ms", self._diff())
+        yield from self._befallen(self._diff(), self._accidents.get(self._count))
+        self._market.pass_time()
         self._count += 1
+
+    def _befallen(self, diff: dict[str, Any], accident: str | None) -> list[bytes]:
+        """The lines that the collector stores for a diff."""
+        if accident == NEGATIVE:
+            best, lots = self._market.best_quote()[0]
+            diff["b"].append([self._market.price_text(best), f"-{self._market.size_text(lots)}"])
+        line, held = self._line("depth@0ms", diff), self._held
+        self._held = [line] if accident == SWAPPED else []
+        if accident == GARBAGE:
+            return [self._garbage(line), line, *held]
+        if accident in (LOST, SWAPPED):
+            return held
+        return [line, line] if accident == DOUBLED else [line, *held]
+
+    def _garbage(self, line: bytes) -> bytes:
+        """Bytes that are no message, or the beginning of one."""
+        if self._random.random() < 0.5:
+            return bytes(self._random.integers(ord("!"), ord("~"), 40, dtype=np.uint8)) + b"\n"
+        return line[: int(self._random.integers(1, len(line) - 2))] + b"\n"
 
     def _quote(self) -> dict[str, Any]:
         market, now = self._market, int(self._time_ms)

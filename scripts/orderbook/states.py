@@ -13,16 +13,12 @@ import pyarrow.parquet as pq
 
 from scripts.lib.errors import InputError
 from scripts.orderbook.advance import Rows
+from scripts.orderbook.columns import level_columns
 
 TIMES = ("event_time", "local_time")
 INTEGERS = (*TIMES, "update_id", "segment", "known_levels")
 ROWS_PER_GROUP = 8_192
 LARGEST_GROUP = 1 << 24  # numbers; deep books get fewer rows a group
-
-
-def level_columns(depth: int) -> list[str]:
-    """bid_px_00 … bid_sz_00 … ask_px_00 … ask_sz_00 …, the names of Databento's MBP-10."""
-    return [f"{side}_{what}_{i:02d}" for side in ("bid", "ask") for what in ("px", "sz") for i in range(depth)]
 
 
 def schema(depth: int) -> pa.Schema:

@@ -13,19 +13,26 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from scripts.lib.errors import InputError
+from scripts.orderbook.columns import level_columns
 from scripts.orderbook.feature_columns import KEYS
-from scripts.orderbook.states import level_columns
 
 STATES_PER_BATCH = 8_192
+INTEGERS = (*KEYS, "known_levels")
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Consecutive states: event_time, local_time, segment (n,) int64; levels (4 * depth, n) float64, contiguous."""
+    """Consecutive states.
+
+    Attributes:
+        event_time, local_time, segment, known_levels: (n,) int64
+        levels: (4 * depth, n) float64, contiguous, in the order of `level_columns`
+    """
 
     event_time: np.ndarray
     local_time: np.ndarray
     segment: np.ndarray
+    known_levels: np.ndarray
     levels: np.ndarray
 
 
@@ -49,14 +56,14 @@ class StatesReader:
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
         self._file.close()
 
-    def batches(self) -> Iterator[Batch]:
-        """The states in the file's order."""
-        levels = level_columns(self.depth)
+    def batches(self, best: int | None = None) -> Iterator[Batch]:
+        """The states in the file's order; with all levels, or with the `best` ones of each side."""
+        levels = [name for name in level_columns(self.depth) if best is None or int(name.rpartition("_")[2]) < best]
         with self._named():
-            for table in self._tables([*KEYS, *levels]):
-                event_time, local_time, segment = (table[name].to_numpy() for name in KEYS)
+            for table in self._tables([*INTEGERS, *levels]):
+                event_time, local_time, segment, known = (table[name].to_numpy() for name in INTEGERS)
                 matrix = table.select(levels).to_tensor(null_to_nan=True, row_major=False).to_numpy()
-                yield Batch(event_time, local_time, segment, matrix.T)
+                yield Batch(event_time, local_time, segment, known, matrix.T)
 
     def _tables(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
         """Row group by row group: a walk over all of them at once keeps what it has read."""
@@ -80,7 +87,7 @@ def _depth(schema: pa.Schema) -> int:
         KeyError: a column is missing or of another type.
     """
     depth: int = max(sum(name.startswith("bid_px_") for name in schema.names), 1)
-    expected = dict.fromkeys(KEYS, pa.int64()) | dict.fromkeys(level_columns(depth), pa.float64())
+    expected = dict.fromkeys(INTEGERS, pa.int64()) | dict.fromkeys(level_columns(depth), pa.float64())
     for name, kind in expected.items():
         if schema.field(name).type != kind:
             raise KeyError(f"{name} is {schema.field(name).type}, not {kind}")

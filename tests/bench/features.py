@@ -23,9 +23,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from scripts.orderbook import extract_features
+from scripts.orderbook.columns import level_columns
 from scripts.orderbook.features import FeatureStream
 from scripts.orderbook.settings import FeatureSettings
-from scripts.orderbook.states import ROWS_PER_GROUP, level_columns, schema
+from scripts.orderbook.states import ROWS_PER_GROUP, schema
 from scripts.orderbook.states_reader import STATES_PER_BATCH
 from tests.bench.timing import derived, show
 from tests.unit.feature_oracles import pandas_features, polars_features

@@ -131,12 +131,23 @@ def test_files_of_inactive_feeds_need_not_be_there() -> None:
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"orderbook": {"feeds": ["gone"]}}, "config: orderbook: feeds: 'gone' is not defined in books (simulated)"),
+        (
+            {"orderbook": {"feeds": ["gone"]}},
+            "config: orderbook: feeds: 'gone' is not defined in books (simulated",
+        ),
         ({"orderbook": {"parse": {"depht": 3}}}, "config: orderbook.parse.depht: unknown key"),
         ({"site": {"memory_gb": "8"}}, "config: site.memory_gb: input should be a valid integer, not '8'"),
         ({"preflight": {"launch": {"pair": {"mem": "64G"}}}}, "config: preflight.launch.pair.mem: string should match"),
         ({"sites": {}}, "config: sites: unknown key"),
         ({"orderbook": {"feeds": ["simulated", "simulated"]}}, "config: orderbook: feeds: a feed is named twice"),
+        (
+            {"orderbook": {"balance": {"train_share": 0.8}}},
+            "config: orderbook.balance: validation_share: nothing is left for the test",
+        ),
+        (
+            {"orderbook": {"simulate": {"messages": 50, "lost_diffs": 5}}},
+            "config: orderbook.simulate: messages: 5 accidents a part need 66, not 50",
+        ),
     ],
 )
 def test_bad_key_is_one_line(changes: dict[str, Any], expected: str) -> None:
@@ -153,6 +164,7 @@ def test_bad_key_is_one_line(changes: dict[str, Any], expected: str) -> None:
         ({"symbol": ""}, "symbol: string should have at least 1 character"),
         ({"parts": [20240101]}, 'put it in quotes, "20240101"'),
         ({"raw": "x.gz"}, "raw: several parts need a '{part}' in the path"),
+        ({"raw": "x_{part}.gz", "signal": 0.1}, "signal: only a simulated feed has one"),
         ({"parts": []}, "list should have at least 1 item"),
         ({"parts": ["../a"]}, "string should match pattern"),
     ],
@@ -198,11 +210,11 @@ def test_overlays_merge_as_snakemake_merges_them(laid: dict[str, Any]) -> None:
 
 def test_later_files_win(tmp_path: Path) -> None:
     mine = tmp_path / "mine.yaml"
-    mine.write_text("orderbook: {simulate: {messages: 77}}\n")
+    mine.write_text("orderbook: {simulate: {messages: 177}}\n")
     loaded = load(read_files([DEMO, mine]))
-    assert loaded.orderbook.simulate.messages == 77
+    assert loaded.orderbook.simulate.messages == 177
     assert loaded.site.memory_gb == yaml.safe_load(DEMO.read_text())["site"]["memory_gb"]
-    assert load(read_files([mine, DEMO])).orderbook.simulate.messages != 77
+    assert load(read_files([mine, DEMO])).orderbook.simulate.messages != 177
 
 
 def test_command_line_checks_files(tmp_path: Path) -> None:

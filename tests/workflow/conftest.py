@@ -14,7 +14,8 @@ from tests.conftest import copy_repository, snakemake
 TARGETS = ("orderbook", "preflight")
 SMALL = """
 orderbook:
-  simulate: {messages: 60}
+  simulate: {messages: 120}
+  balance: {length: 4, stride: 2, min_windows: 1}
 preflight:
   check: {matrix_size: 32, buffer_mb: 1, repeats: 1}
 """

@@ -86,7 +86,7 @@ def test_the_demo_runs_on_a_real_capture_by_one_change_of_the_config(
 def test_the_last_run_s_report_is_built_whatever_its_config(clone: Path) -> None:
     """After a run on a feed of one's own, not the demo's."""
     (clone / "other.yaml").write_text(
-        "orderbook: {feeds: [other], simulate: {messages: 50}, books: {other: "
+        "orderbook: {feeds: [other], simulate: {messages: 150}, books: {other: "
         "{venue: binance-usdm, symbol: XYZ, parts: ['20230101']}}}"
     )
     assert make(clone, "demo", "CONFIG=other.yaml", f"DIRECTORY={clone.parent}/elsewhere").returncode == 0

@@ -20,14 +20,23 @@ PROGRAMS = {
     "summarise_books": "scripts.orderbook.summarise_books",
     "extract_features": "scripts.orderbook.extract_features",
     "explore_features": "scripts.orderbook.explore_features",
+    "balance_windows": "scripts.orderbook.balance_windows",
 }
 FOLLOWERS = {
-    "simulate_book": {"parse_book", "plot_book", "summarise_books", "extract_features", "explore_features"},
-    "parse_book": {"plot_book", "summarise_books", "extract_features", "explore_features"},
+    "simulate_book": {
+        "parse_book",
+        "plot_book",
+        "summarise_books",
+        "extract_features",
+        "explore_features",
+        "balance_windows",
+    },
+    "parse_book": {"plot_book", "summarise_books", "extract_features", "explore_features", "balance_windows"},
     "plot_book": set[str](),
     "summarise_books": set[str](),
     "extract_features": {"explore_features"},
     "explore_features": set[str](),
+    "balance_windows": set[str](),
 }
 
 
@@ -99,6 +108,7 @@ def imported_files(program: str) -> set[str]:
         ("orderbook: {simulate: {seed: 7}}", {"simulate_book"}),
         ("orderbook: {features: {rolling_windows: [10]}}", {"extract_features"}),
         ("orderbook: {explore: {lags: [1, 2]}}", {"explore_features"}),
+        ("orderbook: {balance: {stride: 3}}", {"balance_windows"}),
         ("preflight: {check: {repeats: 2}}", {"check_gpus_pair", "check_gpus_node"}),
     ],
 )
