@@ -7,9 +7,9 @@ they do not count in the digest of a program (scripts/lib/code.py) and a new fie
 
 from __future__ import annotations
 
-from typing import Annotated, Any, TypeVar, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
@@ -22,6 +22,21 @@ class Settings(BaseModel):
     model_config = ConfigDict(
         extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True, allow_inf_nan=False
     )
+
+
+class Launch(Settings):
+    """How a GPU rule is launched. Numbers feed `resources` only: changing them reruns nothing."""
+
+    env: Literal["train", "transformer-engine"]
+    """Environment in envs/: transformer-engine adds FP8."""
+    gpu: int = Field(ge=0, le=1_024)
+    """GPUs on one node; 0 runs on CPU."""
+    cpus: int = Field(ge=1, le=1_024)
+    """CPU threads."""
+    mem: str = Field(pattern=r"^[1-9][0-9]{0,5}(MB|GB|TB)$")
+    """Memory, such as 64GB."""
+    runtime: str = Field(pattern=r"^[1-9][0-9]{0,3}(m|h|d)$")
+    """Time limit, such as 30m, 12h or 2d."""
 
 
 Model = TypeVar("Model", bound=Settings)

@@ -45,29 +45,35 @@ class Encoder(nn.Module):
         self.embed = nn.Linear((3 if neighbours else 2) * config.features, config.width)
         self.blocks = nn.ModuleList([(block or Block)(config) for _ in range(config.layers)])
         self.norm = nn.LayerNorm(config.width)
-        self.head = nn.Linear(config.width, (2 if neighbours else 1) * config.features)
+        self.head = nn.Linear(config.width, (3 if neighbours else 1) * config.features)
         cosine, sine = rotary_tables(config.length, config.width // config.heads)
         self.register_buffer("cosine", cosine, persistent=False)
         self.register_buffer("sine", sine, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """The window (batch, time, features) with a value for every entry; only those of NaN entries are trained."""
-        unknown = torch.isnan(x)
-        if self.token is not None:
-            return self.head(self._hidden(self._token_inputs(x, unknown)))
-        before, after = neighbours_of(x, unknown)
-        share, correction = self.head(self._hidden(torch.cat([before, after, unknown.to(x.dtype)], -1))).chunk(2, -1)
-        return before + share * (after - before) + correction
+        return self.reconstruct_and_encode(x)[0]
 
     def encode(self, x: Tensor) -> Tensor:
         """What the encoder knows of each state, having seen the whole window: (batch, time, width)."""
+        return self._hidden(self._inputs(x)[0])
+
+    def reconstruct_and_encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Both of the above in one pass."""
+        inputs, before, after = self._inputs(x)
+        hidden = self._hidden(inputs)
+        if self.token is not None:
+            return self.head(hidden), hidden
+        of_before, of_after, value = self.head(hidden).chunk(3, -1)
+        return (1 + of_before) * before + of_after * after + value, hidden
+
+    def _inputs(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What is embedded, and the known values before and after each entry (of the fill "neighbours")."""
         unknown = torch.isnan(x)
         if self.token is not None:
-            return self._hidden(self._token_inputs(x, unknown))
-        return self._hidden(torch.cat([*neighbours_of(x, unknown), unknown.to(x.dtype)], -1))
-
-    def _token_inputs(self, x: Tensor, unknown: Tensor) -> Tensor:
-        return torch.cat([torch.where(unknown, self.token, x), unknown.to(x.dtype)], -1)
+            return torch.cat([torch.where(unknown, self.token, x), unknown.to(x.dtype)], -1), x, x
+        before, after = neighbours_of(x, unknown)
+        return torch.cat([before, after, unknown.to(x.dtype)], -1), before, after
 
     def _hidden(self, inputs: Tensor) -> Tensor:
         time = inputs.shape[1]
@@ -143,7 +149,7 @@ def neighbours_of(x: Tensor, unknown: Tensor) -> tuple[Tensor, Tensor]:
         unknown: where that is.
     """
     time = x.shape[1]
-    steps = torch.arange(time, device=x.device)[None, :, None]
+    steps = (unknown == unknown).cumsum(1) - 1  # 0, 1, 2 …; arange would write this device into a traced module
     last = torch.where(unknown, -1, steps).cummax(1).values
     following = (time - 1) - torch.where(unknown, -1, (time - 1) - steps).flip(1).cummax(1).values.flip(1)
     has_last, has_following = last >= 0, following < time
@@ -182,7 +188,7 @@ def training_flops(config: EncoderConfig) -> float:
     2 a weight of the matrices and state, and 4 time^2 width a layer for attention's two products; backward is twice
     forward (Kaplan et al. 2020, "Scaling Laws for Neural Language Models", section 2.1).
     """
-    inputs, outputs = (3, 2) if config.fill == "neighbours" else (2, 1)
+    inputs, outputs = (3, 3) if config.fill == "neighbours" else (2, 1)
     weights = (inputs + outputs) * config.features * config.width
     weights += config.layers * (4 + 2 * EXPANSION) * config.width**2
     attention = 4.0 * config.layers * config.length**2 * config.width

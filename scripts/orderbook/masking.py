@@ -56,8 +56,8 @@ def draw_mask(
 
 def runs_of(length: int, span: int, shift: int) -> NDArray[np.int64]:
     """Number of the run that each state lies in (length,); the first run is `shift` states shorter than `span`."""
-    numbers = (np.arange(length) + shift) // span
-    return numbers - numbers[0]
+    runs: NDArray[np.int64] = (np.arange(length) + shift) // span
+    return runs
 
 
 def some_cells(length: int, features: int, fraction: float, generator: np.random.Generator) -> Mask:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from scripts.lib.settings import Settings
+from scripts.lib.settings import Launch, Settings
 
 
 class CheckSettings(Settings):
@@ -20,21 +20,6 @@ class CheckSettings(Settings):
     """Size of the buffers copied and reduced, MB."""
     repeats: int = Field(20, ge=1, le=10_000)
     """Timed repetitions of each step."""
-
-
-class Launch(Settings):
-    """How a GPU rule is launched. Numbers feed `resources` only: changing them reruns nothing."""
-
-    env: Literal["train", "transformer-engine"]
-    """Environment in envs/: transformer-engine adds FP8."""
-    gpu: int = Field(ge=0, le=1_024)
-    """GPUs on one node; 0 runs on CPU."""
-    cpus: int = Field(ge=1, le=1_024)
-    """CPU threads."""
-    mem: str = Field(pattern=r"^[1-9][0-9]{0,5}(MB|GB|TB)$")
-    """Memory, such as 64GB."""
-    runtime: str = Field(pattern=r"^[1-9][0-9]{0,3}(m|h|d)$")
-    """Time limit, such as 30m, 12h or 2d."""
 
 
 class PreflightLaunch(Settings):
