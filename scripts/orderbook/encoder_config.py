@@ -28,8 +28,8 @@ class Shape:
 
 # Parameters with 96 features in brackets. The three in the middle cost about the same and differ in shape.
 SIZES: dict[SizeName, Shape] = {
-    "toy": Shape(64, 2, 4),  # 0.13 M, for tests and the demo
-    "small": Shape(128, 4, 4),  # 0.86 M
+    "toy": Shape(64, 2, 4),  # 0.14 M, for tests and the demo
+    "small": Shape(128, 4, 4),  # 0.87 M
     "base": Shape(384, 7, 6),  # 12.6 M
     "deep_narrow": Shape(256, 16, 8),  # 12.8 M
     "shallow_wide": Shape(512, 4, 8),  # 12.9 M

@@ -205,6 +205,7 @@ class BalanceSettings(Settings):
     def _something_is_left_for_the_test(self) -> Self:
         if self.train_share + self.validation_share >= 1:
             raise ValueError("validation_share: nothing is left for the test")
+        return self
 
 
 class MaskSettings(Settings):
@@ -229,7 +230,7 @@ class PretrainSettings(TrainingSettings, MaskSettings):
     """Settings of pretrain_encoder."""
 
     size: SizeName = "deep_narrow"
-    """Width x layers of the encoder (parameters): toy 64 x 2 (0.13 M), small 128 x 4 (0.9 M), base 384 x 7,
+    """Width x layers of the encoder (parameters): toy 64 x 2 (0.14 M), small 128 x 4 (0.9 M), base 384 x 7,
     deep_narrow 256 x 16, shallow_wide 512 x 4 (each 13 M), large 768 x 12 (85 M)."""
     fill: Literal["neighbours", "token"] = "neighbours"
     """What stands in place of a hidden entry. neighbours: the last and the next known value of its feature, and the
@@ -371,6 +372,16 @@ class OrderbookConfig(Settings):
 
     encoder: EncoderBlock
     """Masked pretraining of the encoder, its speed, its export."""
+
+    @model_validator(mode="after")
+    def _the_encoder_fits_the_windows(self) -> Self:
+        found = (self.balance.length, 4 * self.balance.levels)
+        if found != (self.encoder.pretrain.temporal_dim, self.encoder.pretrain.depth_dim):
+            raise ValueError(
+                "encoder.pretrain: temporal_dim and depth_dim must be balance.length and 4 * balance.levels,"
+                f" {found[0]} and {found[1]}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _feeds_are_defined(self) -> OrderbookConfig:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from scripts.lib import job
 from scripts.lib.devices import choose_device, device_name
+from scripts.lib.errors import InputError
 from scripts.lib.joblog import log
 from scripts.lib.plots import save_svg
 from scripts.orderbook.encoder import Encoder, load_encoder
@@ -15,7 +18,8 @@ from scripts.orderbook.latency import Place, latency_figures, places, time_calls
 from scripts.orderbook.reconstruction import MaskOptions, fill_with, reconstruct
 from scripts.orderbook.reconstruction_report import Row, condition_rows, draw_levels, level_rows, write_rows
 from scripts.orderbook.settings import InferenceSettings
-from scripts.orderbook.window_arrays import open_windows, read_feature_names, read_table, spread_rows
+from scripts.orderbook.window_arrays import open_windows, read_table, spread_rows
+from scripts.orderbook.window_features import load_scaling
 
 MEASURED_BATCH = 32
 
@@ -53,7 +57,7 @@ def main(
     device = choose_device(gpus)
     network = load_encoder(model, encoder)
     array = open_windows(test_windows, network.config.length, network.config.features)
-    names = read_feature_names(scaling, network.config.features)
+    names = feature_names(scaling, network)
     table = read_table(windows, "test", len(array))
     write_rows(latency, latency_rows(network, array, gpus, settings))
     chosen = spread_rows(len(array), settings.windows)
@@ -69,6 +73,18 @@ def main(
     write_rows(levels, by_level)
     write_rows(conditions, by_condition)
     save_svg(draw_levels(by_level, title), plot, f"{title}: error by level of the book")
+
+
+def feature_names(path: Path, network: Encoder) -> list[str]:
+    """Names of the features in their order.
+
+    Raises:
+        InputError: the scaling is not that of this encoder's windows.
+    """
+    names = load_scaling(path).features
+    if len(names) != network.config.features:
+        raise InputError(f"{path}: scales {len(names)} features, but the encoder takes {network.config.features}")
+    return names
 
 
 def latency_rows(network: Encoder, array: NDArray[np.float32], gpus: int, settings: InferenceSettings) -> list[Row]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,21 +63,6 @@ def read_table(path: Path, split: str, count: int) -> WindowTable:
     if not np.array_equal(index, np.arange(count)):
         raise InputError(f"{path}: {len(index)} rows of split {split}, but its array holds {count} windows")
     return found
-
-
-def read_feature_names(path: Path, features: int) -> list[str]:
-    """Names of the features in their order, out of scaling.json.
-
-    Raises:
-        InputError: not the scaling of windows with so many features.
-    """
-    try:
-        names = [str(entry["name"]) for entry in json.loads(path.read_text(encoding="utf-8"))["features"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: not a scaling of balance_windows ({type(error).__name__}: {error})") from None
-    if len(names) != features:
-        raise InputError(f"{path}: scales {len(names)} features, but depth_dim is {features}")
-    return names
 
 
 def spread_rows(count: int, most: int) -> NDArray[np.int64]:
