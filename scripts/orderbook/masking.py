@@ -34,8 +34,7 @@ def draw_mask(
         mode: what is hidden together.
         length: states of the window.
         features: 4 * levels, in the order bid prices, bid sizes, ask prices, ask sizes.
-        fraction: share of the entries that is hidden: of runs to the nearest whole number, of cells on average; at
-            least one.
+        fraction: share of the entries that is hidden, on average; at least one is hidden and one is not.
         span: states in a run of `step` and `level`.
         seed: of the training.
         epoch: pass over the data.
@@ -69,8 +68,9 @@ def some_cells(length: int, features: int, fraction: float, generator: np.random
 
 
 def choose(count: int, fraction: float, generator: np.random.Generator) -> Mask:
-    """A random choice of the nearest whole number to fraction * count, at least one and not all if there are two."""
-    chosen = min(max(round(fraction * count), 1), max(count - 1, 1))
+    """A random choice of fraction * count, rounded at random to the whole number below or above it; at least one and,
+    where there are two, not all."""
+    chosen = min(max(int(fraction * count + generator.random()), 1), max(count - 1, 1))
     mask = np.zeros(count, bool)
     mask[generator.permutation(count)[:chosen]] = True
     return mask
