@@ -179,12 +179,14 @@ def test_two_processes_share_the_batch_and_one_writes(undisturbed: Path, windows
 def refused(windows: WindowFolder, folder: Path, gpus: int = 0, **changes: Any) -> str:
     """The one line with which the program refuses its input."""
     outputs = dict(zip(NAMES, map(folder.joinpath, OUTPUTS), strict=True))
-    with pytest.raises(InputError) as caught:
+    inputs = (windows.train, windows.validation, windows.test, windows.table, windows.scaling)
+
+    def run() -> None:
         settings = validate(PretrainSettings, SMALL | changes, "settings")
-        main(
-            windows.train, windows.validation, windows.test, windows.table, windows.scaling, **outputs,
-            checkpoints=folder / "checkpoints", gpus=gpus, title="toy", settings=settings,
-        )  # fmt: skip
+        main(*inputs, **outputs, checkpoints=folder / "checkpoints", gpus=gpus, title="toy", settings=settings)
+
+    with pytest.raises(InputError) as caught:
+        run()
     assert not [path for path in outputs.values() if path.exists()]
     return str(caught.value)
 

@@ -43,7 +43,7 @@ def read_run(name: str, path: Path) -> Run:
     """
     records: dict[str, list[dict[str, Any]]] = {}
     for record in read_metrics(path):
-        records.setdefault(record["kind"], []).append(record)
+        records.setdefault(str(record.get("kind")), []).append(record)
     if not records.get("start") or not records.get("train"):
         raise InputError(f"{path}: no training's metrics: no record of a start or of a step")
     return Run(name, records)
