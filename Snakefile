@@ -22,6 +22,10 @@ rule orderbook:
         rules.summarise_books.output if CONFIG.orderbook.feeds else [],
         books_of(CONFIG.orderbook, rules.explore_features.output.statistics),
         books_of(CONFIG.orderbook, rules.balance_windows.output.plot),
+        books_of(CONFIG.orderbook, rules.pretrain_encoder.output.plot),
+        rules.analyse_training.output if CONFIG.orderbook.feeds else [],
+        books_of(CONFIG.orderbook, rules.test_inference.output.plot),
+        books_of(CONFIG.orderbook, rules.export_encoder.output.parity),
 
 
 rule preflight:

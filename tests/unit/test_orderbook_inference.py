@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 
+from scripts.lib.devices import choose_device
 from scripts.lib.errors import InputError
 from scripts.orderbook import export_encoder, test_inference
 from scripts.orderbook.analyse_training import main as analyse
@@ -128,7 +129,7 @@ def test_a_gpu_is_timed_only_where_the_rule_asks_for_one() -> None:
         ("cpu", "fp32"), ("cuda", "fp32"), ("cuda", "bf16"),
     ]  # fmt: skip
     with pytest.raises(InputError, match="asked for"):
-        test_inference.choose_device(64)
+        choose_device(64)
 
 
 # ---------------------------------------------------------------------------------------------------------- export

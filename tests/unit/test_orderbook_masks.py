@@ -122,7 +122,7 @@ def test_baselines_are_those_of_a_search(share: float) -> None:
     for window in range(3):
         for feature in range(7):
             last, between = slow_baselines(seen[window, :, feature])
-            np.testing.assert_array_equal(copied[window, :, feature], np.float32(last))
+            np.testing.assert_array_equal(copied[window, :, feature], np.array(last, np.float32))
             np.testing.assert_allclose(line[window, :, feature], between, rtol=1e-5, atol=1e-6)
 
 

@@ -160,10 +160,13 @@ def test_killed_at_random_moments_it_ends_bit_equal(
 
 def wait_for_steps(process: subprocess.Popen[str], folder: Path, steps: int) -> None:
     """Until so many more steps are in the metrics, or the program has ended."""
-    lines = lambda: sum(path.read_bytes().count(b"\n") for path in folder.glob("checkpoints/*/metrics.jsonl"))  # noqa: E731
-    before, end = lines(), time.monotonic() + 60
-    while lines() < before + steps and process.poll() is None and time.monotonic() < end:
+    before, end = lines_of_metrics(folder), time.monotonic() + 60
+    while lines_of_metrics(folder) < before + steps and process.poll() is None and time.monotonic() < end:
         time.sleep(0.01)
+
+
+def lines_of_metrics(folder: Path) -> int:
+    return sum(path.read_bytes().count(b"\n") for path in folder.glob("checkpoints/*/metrics.jsonl"))
 
 
 def test_two_processes_share_the_batch_and_one_writes(undisturbed: Path, windows: WindowFolder, tmp_path: Path) -> None:

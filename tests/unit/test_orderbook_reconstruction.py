@@ -32,7 +32,7 @@ from scripts.orderbook.reconstruction_report import (
     level_rows,
     write_rows,
 )
-from scripts.orderbook.states import level_columns as columns_of_states
+from scripts.orderbook.columns import level_columns as columns_of_states
 from tests.unit.window_folder import CONDITIONS, make_windows
 
 OPTIONS = MaskOptions(0.25, 4, 7)
@@ -130,9 +130,9 @@ def test_figures_are_the_same_bytes_for_the_same_rows(tmp_path: Path) -> None:
     condition = np.array([CONDITIONS[i % 2] for i in range(24)], object)
     rows = [row for mode in MODES for row in condition_rows("test", mode, errors_of(mode), condition)]
     levels = [row for mode in MODES for row in level_rows("test", mode, errors_of(mode), NAMES)]
-    for name, draw in (("one", lambda: draw_conditions(rows, "x")), ("two", lambda: draw_levels(levels, "x"))):
+    for name, draw, drawn in (("one", draw_conditions, rows), ("two", draw_levels, levels)):
         for copy in ("a", "b"):
-            save_svg(draw(), tmp_path / f"{name}{copy}.svg", "x")
+            save_svg(draw(drawn, "x"), tmp_path / f"{name}{copy}.svg", "x")
         text = (tmp_path / f"{name}a.svg").read_text()
         assert text == (tmp_path / f"{name}b.svg").read_text()
         assert "linear interpolation" in text

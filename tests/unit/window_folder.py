@@ -44,7 +44,10 @@ def make_windows(count: int, length: int, levels: int, seed: int) -> NDArray[np.
     phase = generator.uniform(0, 2 * np.pi, size=(count, 1, 3))
     speed = generator.uniform(0.1, 0.4, size=(count, 1, 3))
     waves = np.sqrt(2) * np.sin(phase + speed * np.arange(length)[None, :, None])
-    return (0.9 * waves @ mixing + 0.4 * generator.normal(size=(count, length, features))).astype(np.float32)
+    windows: NDArray[np.float32] = (
+        0.9 * waves @ mixing + 0.4 * generator.normal(size=(count, length, features))
+    ).astype(np.float32)
+    return windows
 
 
 def write_windows(

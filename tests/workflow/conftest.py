@@ -16,6 +16,10 @@ SMALL = """
 orderbook:
   simulate: {messages: 120}
   balance: {length: 4, stride: 2, min_windows: 1}
+  encoder:
+    pretrain: {temporal_dim: 4, mask_span: 2, max_steps: 2, evaluate_windows: 8}
+    inference: {batches: [1], repeats: 10, warm_up: 0, windows: 8}
+    export: {windows: 2}
 preflight:
   check: {matrix_size: 32, buffer_mb: 1, repeats: 1}
 """

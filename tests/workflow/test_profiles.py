@@ -62,7 +62,7 @@ def test_every_rule_and_resource_named_in_a_profile_exists(name: str, rules: set
 
 def test_each_gpu_job_gets_model_partition_one_node_memory_and_time(jobs: dict[str, dict[str, str]]) -> None:
     default = read("slurm")["default-resources"]["slurm_partition"]
-    assert {job["gpu"] for job in gpu_jobs(jobs).values()} == {"2", "8"}
+    assert {job["gpu"] for job in gpu_jobs(jobs).values()} == {"1", "2", "8"}
     for rule, job in gpu_jobs(jobs).items():
         assert {"gpu_model", "slurm_partition", "nodes", "mem_mb", "runtime"} <= job.keys(), rule
         assert job["slurm_partition"] != default, rule
@@ -71,9 +71,34 @@ def test_each_gpu_job_gets_model_partition_one_node_memory_and_time(jobs: dict[s
         assert int(job["runtime"]) > 0, rule
 
 
-def test_two_gpus_are_a100_and_eight_are_h100(jobs: dict[str, dict[str, str]]) -> None:
-    models = {(job["gpu"], job["gpu_model"]) for job in gpu_jobs(jobs).values()}
-    assert models == {("2", "a100"), ("8", "h100")}
+def test_what_computes_in_fp8_gets_h100_and_eight_gpus_are_h100(jobs: dict[str, dict[str, str]]) -> None:
+    """A100s come in pairs and have no FP8 (compute capability 8.0); the encoder's jobs are planned for FP8."""
+    models = {(rule, job["gpu"], job["gpu_model"]) for rule, job in gpu_jobs(jobs).items()}
+    assert models == {
+        ("check_gpus_pair", "2", "a100"),
+        ("check_gpus_node", "8", "h100"),
+        ("pretrain_encoder", "2", "h100"),
+        ("test_inference", "1", "h100"),
+    }
+
+
+def test_the_variant_on_two_a100_is_one_line_and_takes_another_environment(clone: Path) -> None:
+    """The line stands in the profile's comment, the config's beside it."""
+    profile = clone / "profiles" / "slurm" / "config.yaml"
+    text = profile.read_text()
+    variant = re.search(r"2×A100, in BF16: +(\{.*?\})", text)
+    overlay = re.search(r"^ +#   (orderbook: .*)$", text, re.MULTILINE)
+    assert variant is not None
+    assert overlay is not None
+    profile.write_text(
+        re.sub(r"^  pretrain_encoder: .*$", f"  pretrain_encoder: {variant[1]}", text, flags=re.MULTILINE)
+    )
+    (clone / "mine.yaml").write_text(overlay[1])
+    done = snakemake("--profile", "slurm", "-n", "--configfile", "mine.yaml", cwd=clone)
+    assert done.returncode == 0, done.stdout + done.stderr
+    job = next(text for rule, _, text in RESOURCES.findall(done.stdout + done.stderr) if rule == "pretrain_encoder")
+    assert "gpu_model=a100" in job
+    assert "gpu=2" in job
 
 
 def test_cpu_jobs_ask_for_no_gpu_and_go_to_the_default_partition(jobs: dict[str, dict[str, str]]) -> None:

@@ -21,22 +21,26 @@ PROGRAMS = {
     "extract_features": "scripts.orderbook.extract_features",
     "explore_features": "scripts.orderbook.explore_features",
     "balance_windows": "scripts.orderbook.balance_windows",
+    "pretrain_encoder": "scripts.orderbook.pretrain_encoder",
+    "analyse_training": "scripts.orderbook.analyse_training",
+    "test_inference": "scripts.orderbook.test_inference",
+    "export_encoder": "scripts.orderbook.export_encoder",
 }
+PRETRAINED = {"analyse_training", "test_inference", "export_encoder"}  # what follows pretrain_encoder
+BALANCED = {"pretrain_encoder", *PRETRAINED}
+PARSED = {"plot_book", "summarise_books", "extract_features", "explore_features", "balance_windows", *BALANCED}
 FOLLOWERS = {
-    "simulate_book": {
-        "parse_book",
-        "plot_book",
-        "summarise_books",
-        "extract_features",
-        "explore_features",
-        "balance_windows",
-    },
-    "parse_book": {"plot_book", "summarise_books", "extract_features", "explore_features", "balance_windows"},
+    "simulate_book": {"parse_book", *PARSED},
+    "parse_book": PARSED,
     "plot_book": set[str](),
     "summarise_books": set[str](),
     "extract_features": {"explore_features"},
     "explore_features": set[str](),
-    "balance_windows": set[str](),
+    "balance_windows": BALANCED,
+    "pretrain_encoder": PRETRAINED,
+    "analyse_training": set[str](),
+    "test_inference": set[str](),
+    "export_encoder": set[str](),
 }
 
 
@@ -109,6 +113,9 @@ def imported_files(program: str) -> set[str]:
         ("orderbook: {features: {rolling_windows: [10]}}", {"extract_features"}),
         ("orderbook: {explore: {lags: [1, 2]}}", {"explore_features"}),
         ("orderbook: {balance: {stride: 3}}", {"balance_windows"}),
+        ("orderbook: {encoder: {pretrain: {mask_fraction: 0.5}}}", {"pretrain_encoder"}),
+        ("orderbook: {encoder: {inference: {repeats: 11}}}", {"test_inference"}),
+        ("orderbook: {encoder: {export: {windows: 3}}}", {"export_encoder"}),
         ("preflight: {check: {repeats: 2}}", {"check_gpus_pair", "check_gpus_node"}),
     ],
 )
@@ -124,6 +131,7 @@ def test_a_stage_s_settings_rerun_that_stage_and_its_followers(plan: Plan, overl
     [
         "preflight: {launch: {pair: {cpus: 2, mem: 3GB, runtime: 1h}}}",
         "preflight: {launch: {node: {gpu: 8}, pair: {gpu: 2}}}",
+        "orderbook: {encoder: {launch: {pretrain: {gpu: 2, cpus: 4, mem: 5GB, runtime: 3d}, inference: {gpu: 1}}}}",
         "site: {memory_gb: 4}",
         "orderbook: {books: {unused: {venue: binance-spot, raw: nowhere.gz, parts: [a]}}}",
     ],
