@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from scripts.lib.plots import save_svg
+from scripts.orderbook.columns import level_columns as columns_of_states
 from scripts.orderbook.mask_baselines import copy_last
 from scripts.orderbook.masking import EVALUATION, MODES, Mode, draw_mask
 from scripts.orderbook.reconstruction import (
@@ -32,7 +33,6 @@ from scripts.orderbook.reconstruction_report import (
     level_rows,
     write_rows,
 )
-from scripts.orderbook.columns import level_columns as columns_of_states
 from tests.unit.window_folder import CONDITIONS, make_windows
 
 OPTIONS = MaskOptions(0.25, 4, 7)
