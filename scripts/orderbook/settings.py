@@ -207,6 +207,11 @@ class BalanceSettings(Settings):
             raise ValueError("validation_share: nothing is left for the test")
         return self
 
+    @property
+    def certain(self) -> int:
+        """Levels a side that must be certain."""
+        return self.levels if self.known_levels is None else self.known_levels
+
 
 class MaskSettings(Settings):
     """What is hidden from the encoder, in pretraining and where its reconstruction is measured."""
@@ -307,11 +312,6 @@ class EncoderBlock(Settings):
         if self.pretrain.precision == "fp8" and self.launch.pretrain.env != "transformer-engine":
             raise ValueError("pretrain.precision: fp8 needs launch.pretrain.env: transformer-engine")
         return self
-
-    @property
-    def certain(self) -> int:
-        """Levels a side that must be certain."""
-        return self.levels if self.known_levels is None else self.known_levels
 
 
 class Feed(Settings):
