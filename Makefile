@@ -76,6 +76,7 @@ bench: test-env bench-env ## performance figures, each against a rival or a limi
 	POLARS_MAX_THREADS=2 .venv-bench/bin/python -m tests.bench.features
 	.venv-test/bin/python -m tests.bench.order_book
 	.venv-test/bin/python -m tests.bench.memory
+	.venv-test/bin/python -m tests.bench.training
 
 schema: env ## write config/schema.json from the typed settings
 	.venv/bin/python -m scripts.config --schema config/schema.json
