@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from scripts.lib.settings import Launch
 from scripts.orderbook.feeds import (
     beside,
     carried_book,
@@ -19,7 +18,7 @@ from scripts.orderbook.feeds import (
     raw_path,
     whole_books,
 )
-from scripts.orderbook.settings import EncoderBlock, EncoderLaunch, Feed, OrderbookConfig
+from scripts.orderbook.settings import Feed, OrderbookConfig
 
 OWN: dict[str, Any] = {"venue": "binance-spot", "raw": "/d/{book}-{part}.gz", "parts": ["a", "b", "c"]}
 FETCHED: dict[str, Any] = {
@@ -28,10 +27,8 @@ FETCHED: dict[str, Any] = {
 
 
 def config(**books: dict[str, Any]) -> OrderbookConfig:
-    launch = Launch(env="train", gpu=0, cpus=1, mem="1GB", runtime="1h")
-    encoder = EncoderBlock(launch=EncoderLaunch(pretrain=launch, inference=launch))
     feeds = {name: Feed(**feed) for name, feed in books.items()}
-    return OrderbookConfig(feeds=list(books), books=feeds, encoder=encoder)
+    return OrderbookConfig.model_construct(feeds=list(books), books=feeds)
 
 
 def job(book: str, part: str) -> Any:
