@@ -74,7 +74,7 @@ def _shown(value: str | int | float) -> str | int:
 
 
 def draw_conditions(rows: list[Row], title: str) -> Figure:
-    """Above: error by mask mode and method. Below: the model's gain over copying by condition, for each mode."""
+    """Left: error by mask mode and method. Right: the model's gain over copying by condition, for each mode."""
     modes = list(dict.fromkeys(str(row["mode"]) for row in rows))
     figure: Figure
     figure, axes = plt.subplots(1, 2, figsize=(11, 4.6), width_ratios=[2, 3], layout="constrained")
@@ -90,8 +90,9 @@ def _draw_modes(axes: Axes, rows: list[Row], modes: list[str]) -> None:
         x = np.arange(len(modes), dtype=np.float64) + 0.25 * (shift - 1)
         _bars(axes, x, found, "mse", 0.23, COLOURS[method], NAMES[method])
     axes.set_xticks(np.arange(len(modes)), modes)
+    axes.set_axisbelow(True)
     axes.set_ylabel("mean squared error, scaled units")
-    axes.legend()
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, fontsize=7)
 
 
 def _draw_gains(axes: Axes, rows: list[Row], modes: list[str]) -> None:
@@ -108,7 +109,7 @@ def _draw_gains(axes: Axes, rows: list[Row], modes: list[str]) -> None:
     axes.set_yticks(np.arange(len(conditions)), conditions, fontsize=7)
     axes.invert_yaxis()
     axes.set_xlabel("error below copy last, %")
-    axes.legend(title="mask")
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(modes), fontsize=7)
 
 
 def draw_levels(rows: list[Row], title: str) -> Figure:
@@ -129,7 +130,7 @@ def draw_levels(rows: list[Row], title: str) -> Figure:
         axes.set_xlabel("level, 0 the best")
     for axes in grid[:, 0]:
         axes.set_ylabel("mean squared error")
-    grid[0, -1].legend()
+    figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=len(METHODS))
     return figure
 
 
