@@ -27,8 +27,8 @@ FETCHED: dict[str, Any] = {
 
 
 def config(**books: dict[str, Any]) -> OrderbookConfig:
-    feeds = {name: Feed(**feed) for name, feed in books.items()}
-    return OrderbookConfig.model_construct(feeds=list(books), books=feeds)
+    fields: dict[str, Any] = {"feeds": list(books), "books": {name: Feed(**feed) for name, feed in books.items()}}
+    return OrderbookConfig.model_construct(**fields)
 
 
 def job(book: str, part: str) -> Any:
