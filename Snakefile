@@ -26,6 +26,7 @@ rule orderbook:
         rules.analyse_training.output if CONFIG.orderbook.feeds else [],
         books_of(CONFIG.orderbook, rules.test_inference.output.plot),
         books_of(CONFIG.orderbook, rules.export_encoder.output.parity),
+        books_of(CONFIG.orderbook, rules.evaluate_agent.output.evaluation),
 
 
 rule preflight:

@@ -20,3 +20,4 @@ growing = growing_to(CONFIG.site.memory_gb)
 wildcard_constraints:
     book="[A-Za-z0-9][A-Za-z0-9_-]*",
     part="[A-Za-z0-9][A-Za-z0-9_-]*",
+    seed="[0-9]+",

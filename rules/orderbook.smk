@@ -416,3 +416,95 @@ rule export_encoder:
         "python -m scripts.orderbook.export_encoder --model {input.model} --encoder {input.encoder}"
         " --test-windows {input.test} --script {output.script} --program {output.program} --parity {output.parity}"
         " --settings {params.settings:q} > {log} 2>&1"
+
+
+rule train_agent:
+    input:
+        states=parts_of_book(
+            CONFIG.orderbook, "results/orderbook/{book}/states/{part}.parquet"
+        ),
+        windows="results/orderbook/{book}/windows/windows.parquet",
+        scaling="results/orderbook/{book}/windows/scaling.json",
+        encoder="results/orderbook/{book}/encoder/model.safetensors",
+        encoder_config="results/orderbook/{book}/encoder/encoder.json",
+    output:
+        policy="results/orderbook/{book}/agent/{seed}/policy.safetensors",
+        agent="results/orderbook/{book}/agent/{seed}/agent.json",
+        history="results/orderbook/{book}/agent/{seed}/history.csv",
+    log:
+        "logs/orderbook/train_agent/{book}/{seed}.log",
+    benchmark:
+        "benchmarks/orderbook/train_agent/{book}/{seed}.jsonl"
+    conda:
+        f"../envs/{CONFIG.orderbook.agent.launch.env}.yaml"
+    threads: CONFIG.orderbook.agent.launch.cpus
+    resources:
+        gpu=CONFIG.orderbook.agent.launch.gpu,
+        processes=CONFIG.orderbook.agent.launch.gpu,
+        mem=CONFIG.orderbook.agent.launch.mem,
+        runtime=CONFIG.orderbook.agent.launch.runtime,
+    params:
+        *code("scripts.orderbook.train_agent", env=CONFIG.orderbook.agent.launch.env),
+        settings=settings("orderbook.agent.train", trading="orderbook.agent.trading"),
+    shell:
+        "python -m scripts.orderbook.train_agent --states {input.states} --windows {input.windows}"
+        " --scaling {input.scaling} --encoder {input.encoder} --encoder-config {input.encoder_config}"
+        " --policy {output.policy} --agent {output.agent} --history {output.history}"
+        " --checkpoints checkpoints/orderbook/train_agent/{wildcards.book} --seed {wildcards.seed}"
+        " --gpus {resources.processes} --settings {params.settings:q} > {log} 2>&1"
+
+
+rule evaluate_agent:
+    input:
+        states=parts_of_book(
+            CONFIG.orderbook, "results/orderbook/{book}/states/{part}.parquet"
+        ),
+        windows="results/orderbook/{book}/windows/windows.parquet",
+        scaling="results/orderbook/{book}/windows/scaling.json",
+        encoder="results/orderbook/{book}/encoder/model.safetensors",
+        encoder_config="results/orderbook/{book}/encoder/encoder.json",
+        policies=expand(
+            "results/orderbook/{{book}}/agent/{seed}/policy.safetensors",
+            seed=CONFIG.orderbook.agent.seeds,
+        ),
+        agents=expand(
+            "results/orderbook/{{book}}/agent/{seed}/agent.json",
+            seed=CONFIG.orderbook.agent.seeds,
+        ),
+    output:
+        evaluation=report(
+            "results/orderbook/{book}/agent/evaluation.csv",
+            caption="../report/agent_table.rst",
+            category="Order books",
+            subcategory="{book}",
+            labels={"part": "all", "figure": "agents and baselines, table"},
+        ),
+        plot=report(
+            "results/orderbook/{book}/agent/evaluation.svg",
+            caption="../report/agent.rst",
+            category="Order books",
+            subcategory="{book}",
+            labels={"part": "all", "figure": "agents and baselines"},
+        ),
+        trades="results/orderbook/{book}/agent/trades.csv",
+        equity="results/orderbook/{book}/agent/equity.csv",
+        predictions="results/orderbook/{book}/agent/predictions.parquet",
+    log:
+        "logs/orderbook/evaluate_agent/{book}.log",
+    benchmark:
+        "benchmarks/orderbook/evaluate_agent/{book}.jsonl"
+    conda:
+        f"../envs/{CONFIG.orderbook.agent.launch.env}.yaml"
+    threads: 2
+    resources:
+        mem=growing("8GB"),
+        runtime="4h",
+    params:
+        *code("scripts.orderbook.evaluate_agent", env=CONFIG.orderbook.agent.launch.env),
+        settings=settings("orderbook.agent.evaluate", trading="orderbook.agent.trading"),
+    shell:
+        "python -m scripts.orderbook.evaluate_agent --states {input.states} --windows {input.windows}"
+        " --scaling {input.scaling} --encoder {input.encoder} --encoder-config {input.encoder_config}"
+        " --policies {input.policies} --agents {input.agents} --evaluation {output.evaluation} --plot {output.plot}"
+        " --trades {output.trades} --equity {output.equity} --predictions {output.predictions}"
+        " --asset {wildcards.book} --settings {params.settings:q} > {log} 2>&1"
