@@ -17,7 +17,7 @@ from scripts.lib.joblog import log
 from scripts.lib.progress import Progress
 from scripts.lib.training.checkpoint import CheckpointStore
 from scripts.lib.training.identity import identity_of, keyed_folder
-from scripts.lib.training.interruption import StopRequests
+from scripts.lib.training.interruption import StopRequests, end_of_job
 from scripts.orderbook.agent_policy import AgentDescription, read_encoder, save_agent, view_of
 from scripts.orderbook.agent_training import History, Learner, make_environments
 from scripts.orderbook.encoder import Encoder
@@ -86,7 +86,7 @@ def learn(learner: Learner, folder: Path, run: AgentRun) -> None:
         InputError: another copy of this job is at work on the same checkpoints.
         Stopped: by a signal or before the job's time limit; the state is saved.
     """
-    with StopRequests(run.stop_minutes) as stop, CheckpointStore(folder, run.keep) as store:
+    with StopRequests(run.stop_minutes, end_of_job()) as stop, CheckpointStore(folder, run.keep) as store:
         if (found := store.newest()) is not None:
             learner.restore(found.folder)
             log.info("going on at rollout %d of %d, from %s", learner.done, learner.rollouts, found.folder)
