@@ -20,6 +20,11 @@ orderbook:
     pretrain: {temporal_dim: 4, mask_span: 2, max_steps: 2, evaluate_windows: 8}
     inference: {batches: [1], repeats: 10, warm_up: 0, windows: 8}
     export: {windows: 2}
+  agent:
+    seeds: [0, 1]
+    trading: {decision_every: 1}
+    train: {decisions: 32, environments: 2, rollout: 8, batch: 16, epochs: 1, hidden: [4]}
+    evaluate: {draws: 100, block: 2}
 preflight:
   check: {matrix_size: 32, buffer_mb: 1, repeats: 1}
 """

@@ -25,8 +25,11 @@ PROGRAMS = {
     "analyse_training": "scripts.orderbook.analyse_training",
     "test_inference": "scripts.orderbook.test_inference",
     "export_encoder": "scripts.orderbook.export_encoder",
+    "train_agent": "scripts.orderbook.train_agent",
+    "evaluate_agent": "scripts.orderbook.evaluate_agent",
 }
-PRETRAINED = {"analyse_training", "test_inference", "export_encoder"}  # what follows pretrain_encoder
+AGENTS = {"train_agent", "evaluate_agent"}
+PRETRAINED = {"analyse_training", "test_inference", "export_encoder", *AGENTS}  # what follows pretrain_encoder
 BALANCED = {"pretrain_encoder", *PRETRAINED}
 PARSED = {"plot_book", "summarise_books", "extract_features", "explore_features", "balance_windows", *BALANCED}
 FOLLOWERS = {
@@ -41,6 +44,8 @@ FOLLOWERS = {
     "analyse_training": set[str](),
     "test_inference": set[str](),
     "export_encoder": set[str](),
+    "train_agent": {"evaluate_agent"},
+    "evaluate_agent": set[str](),
 }
 
 
@@ -113,6 +118,9 @@ def imported_files(program: str) -> set[str]:
         ("orderbook: {features: {rolling_windows: [10]}}", {"extract_features"}),
         ("orderbook: {explore: {lags: [1, 2]}}", {"explore_features"}),
         ("orderbook: {balance: {stride: 3}}", {"balance_windows"}),
+        ("orderbook: {agent: {train: {gamma: 0.5}}}", {"train_agent"}),
+        ("orderbook: {agent: {evaluate: {draws: 200}}}", {"evaluate_agent"}),
+        ("orderbook: {agent: {trading: {fee_bps: 1.0}}}", {"train_agent", "evaluate_agent"}),
         ("orderbook: {encoder: {pretrain: {mask_fraction: 0.5}}}", {"pretrain_encoder"}),
         ("orderbook: {encoder: {inference: {repeats: 11}}}", {"test_inference"}),
         ("orderbook: {encoder: {export: {windows: 3}}}", {"export_encoder"}),
