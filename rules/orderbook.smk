@@ -445,7 +445,11 @@ rule train_agent:
         runtime=CONFIG.orderbook.agent.launch.runtime,
     params:
         *code("scripts.orderbook.train_agent", env=CONFIG.orderbook.agent.launch.env),
-        settings=settings("orderbook.agent.train", trading="orderbook.agent.trading"),
+        settings=settings(
+            "orderbook.agent.train",
+            trading="orderbook.agent.trading",
+            known_levels="orderbook.balance.known_levels",
+        ),
     shell:
         "python -m scripts.orderbook.train_agent --states {input.states} --windows {input.windows}"
         " --scaling {input.scaling} --encoder {input.encoder} --encoder-config {input.encoder_config}"
@@ -501,7 +505,11 @@ rule evaluate_agent:
         runtime="4h",
     params:
         *code("scripts.orderbook.evaluate_agent", env=CONFIG.orderbook.agent.launch.env),
-        settings=settings("orderbook.agent.evaluate", trading="orderbook.agent.trading"),
+        settings=settings(
+            "orderbook.agent.evaluate",
+            trading="orderbook.agent.trading",
+            known_levels="orderbook.balance.known_levels",
+        ),
     shell:
         "python -m scripts.orderbook.evaluate_agent --states {input.states} --windows {input.windows}"
         " --scaling {input.scaling} --encoder {input.encoder} --encoder-config {input.encoder_config}"

@@ -1,4 +1,4 @@
-"""The agent's policy: what the encoder sees of the book, the account beside it, then small networks for policy and value.
+"""The agent's policy: what the encoder sees of the book, the account, then small networks for policy and value.
 
 Frozen encoder: it does not change, so each decision row's view is computed once (`book_vectors`), and the policy is
 given vectors. Trained encoder: the policy is given windows and encodes them itself. Equal weights give equal actions

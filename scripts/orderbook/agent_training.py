@@ -88,7 +88,7 @@ class Learner:
         """Learn from all rollouts that are left.
 
         Args:
-            between: called after each rollout has been learned from, with the number of those; saves, or raises to stop.
+            between: called after each rollout has been learned from, with their number; saves, or raises to stop.
         """
         left = self.rollouts * self._size - self.model.num_timesteps
         if left <= 0:

@@ -89,7 +89,7 @@ def main(
     check_rules(agents, descriptions, settings)
     found = []
     for split in settings.splits:
-        tape = read_split(states, windows, split, scales, settings.trading, settings.max_states)
+        tape = read_split(states, windows, split, scales, settings.trading, settings.max_states, settings.known_levels)
         rows = rows_of(tape, model.config.length, settings.trading, windows)
         views = {mode: view_of(mode, model, tape.features, rows, CPU)[0] for mode in {d.encoder for d in descriptions}}
         walks = {AGENT: [], **baselines(tape, rows, settings)}

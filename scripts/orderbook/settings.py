@@ -436,6 +436,8 @@ class AgentOptions(Settings):
 class TrainAgentSettings(AgentOptions):
     """Settings of train_agent."""
 
+    known_levels: int | None = Field(None, ge=0, le=1_000)
+    """Levels a side that must be certain in each state, as for balance_windows; null: all that the features take."""
     trading: TradingRules = TradingRules()
     """Costs, latency and inventory."""
 
@@ -470,6 +472,8 @@ class EvaluateOptions(Settings):
 class EvaluateAgentSettings(EvaluateOptions):
     """Settings of evaluate_agent."""
 
+    known_levels: int | None = Field(None, ge=0, le=1_000)
+    """Levels a side that must be certain in each state, as for balance_windows; null: all that the features take."""
     trading: TradingRules = TradingRules()
     """Costs, latency and inventory: those that the agents were trained with."""
 

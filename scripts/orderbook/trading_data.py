@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +22,13 @@ from scripts.orderbook.trading_tape import Tape, decision_rows, make_tape
 from scripts.orderbook.window_features import PER_LEVEL, Scaling, usable
 
 BETWEEN_PARTS = 2  # jump of the row numbers, so that the last row of a part is not followed by the next one's first
+
+
+class Needed(NamedTuple):
+    """Levels a side that the features take, and how many of them must be certain (None: all)."""
+
+    levels: int
+    certain: int | None
 
 
 @dataclass(frozen=True)
@@ -40,7 +48,7 @@ class Rows:
 
 def read_split(
     states: list[Path], windows: Path, split: str, scaling: Scaling, rules: TradingRules, max_states: int,
-    mirror: bool = False,
+    certain: int | None = None, mirror: bool = False,
 ) -> Tape:  # fmt: skip
     """The usable states of one split as a tape.
 
@@ -52,13 +60,14 @@ def read_split(
         scaling: of the features.
         rules: latency.
         max_states: at most so many, the latest.
+        certain: levels a side that must be certain; None: all that the features need.
         mirror: whether the split's mirror image follows it: see `mirrored`.
 
     Raises:
         InputError: a file is not what it should be, or no state of the split is usable.
     """
     start, end = split_bounds(windows, split)
-    rows = read_rows(states, start, end, scaling.levels, max_states)
+    rows = read_rows(states, start, end, Needed(scaling.levels, certain), max_states)
     run = np.concatenate([[0], np.cumsum((np.diff(rows.row) != 1) | (np.diff(rows.segment) != 0))])
     times, levels = (rows.event_time, rows.local_time), rows.levels
     if mirror:
@@ -103,11 +112,11 @@ def split_bounds(windows: Path, split: str) -> tuple[int, int]:
     return int(pc.min(chosen["start_time"]).as_py()), int(pc.max(chosen["end_time"]).as_py())
 
 
-def read_rows(states: list[Path], start: int, end: int, levels: int, max_states: int) -> Rows:
+def read_rows(states: list[Path], start: int, end: int, needed: Needed, max_states: int) -> Rows:
     """The latest usable states with start <= event_time <= end, read batch by batch.
 
     Raises:
-        InputError: a file is not one of parse_book, depths differ or are under `levels`, or no state is usable.
+        InputError: a file is not one of parse_book, depths differ or are too small, or no state is usable.
     """
     kept: deque[Rows] = deque()
     found = seen = first = 0
@@ -115,11 +124,11 @@ def read_rows(states: list[Path], start: int, end: int, levels: int, max_states:
     with Progress("read", len(states), "parts") as progress:
         for path in states:
             with StatesReader(path) as reader:
-                check_depth(path, reader.depth, depth, levels)
+                check_depth(path, reader.depth, depth, needed.levels)
                 depth = reader.depth
                 for batch in reader.batches():
                     inside = (batch.event_time >= start) & (batch.event_time <= end)
-                    rows = usable_rows(batch, inside, first, levels)
+                    rows = usable_rows(batch, inside, first, needed)
                     seen += int(inside.sum())
                     first += len(batch.event_time)
                     kept.append(rows)
@@ -129,7 +138,7 @@ def read_rows(states: list[Path], start: int, end: int, levels: int, max_states:
             first += BETWEEN_PARTS
             progress.advance()
     if not found:
-        raise InputError(f"{states[0]}: none of the {seen} states of the split has {levels} known levels a side")
+        raise InputError(f"{states[0]}: none of the {seen} states of the split has {needed.levels} known levels a side")
     fields = [vars(rows) for rows in kept]
     rows = Rows(**{name: np.concatenate([field[name] for field in fields]) for name in fields[0]}).last(max_states)
     log.info("%d states of the split, %d usable ones taken", seen, len(rows.row))
@@ -144,10 +153,12 @@ def check_depth(path: Path, depth: int, before: int | None, levels: int) -> None
         raise InputError(f"{path}: holds {depth} levels a side, the parts before {before}")
 
 
-def usable_rows(batch: Batch, inside: np.ndarray, first: int, levels: int) -> Rows:
+def usable_rows(batch: Batch, inside: np.ndarray, first: int, needed: Needed) -> Rows:
     """The states of a batch that are inside the split, have all levels that the features need, and are not crossed."""
-    chosen = np.flatnonzero(inside & usable(batch.levels.T, batch.known_levels, levels))
-    taken = np.ascontiguousarray(batch.levels[:, chosen].T).reshape(len(chosen), PER_LEVEL, len(batch.levels) // PER_LEVEL)
+    chosen = np.flatnonzero(inside & usable(batch.levels.T, batch.known_levels, needed.levels, needed.certain))
+    taken = np.ascontiguousarray(batch.levels[:, chosen].T).reshape(
+        len(chosen), PER_LEVEL, len(batch.levels) // PER_LEVEL
+    )
     return Rows(first + chosen, batch.segment[chosen], batch.event_time[chosen], batch.local_time[chosen], taken)
 
 

@@ -65,7 +65,9 @@ def main(
     model, scales = read_encoder(encoder, encoder_config, scaling)
     data = [*states, windows, scaling, encoder, encoder_config]
     folder = keyed_folder(checkpoints, identity_of(PROGRAM, settings, data) | {"seed": seed})
-    tape = read_split(states, windows, "train", scales, settings.trading, settings.max_states, settings.mirror)
+    tape = read_split(
+        states, windows, "train", scales, settings.trading, settings.max_states, settings.known_levels, settings.mirror
+    )
     rows = rows_of(tape, model.config.length, settings.trading, windows)
     view, vectors = view_of(settings.encoder, model, tape.features, rows, device)
     unit = reward_unit(tape, rows, settings.trading)

@@ -49,9 +49,8 @@ def write_states(path: Path, tape: Tape, rows: slice, segment: np.ndarray | None
     levels = tape.levels[rows].reshape(-1, 4 * DEPTH)
     n = len(levels)
     known = np.isfinite(levels).all(axis=1) * DEPTH
-    numbers = [
-        tape.event_time[rows], tape.known_at[rows], np.arange(n), np.zeros(n, int) if segment is None else segment, known,
-    ]  # fmt: skip
+    segments = np.zeros(n, int) if segment is None else segment
+    numbers = [tape.event_time[rows], tape.known_at[rows], np.arange(n), segments, known]
     with StatesWriter(path, DEPTH) as writer:
         writer.write(Rows(np.stack(numbers, axis=1).astype(np.int64), levels, np.array([n])))
     return path
@@ -97,7 +96,7 @@ def train_settings(**changes: Any) -> TrainAgentSettings:
 
 def train(files: Files, seed: int, settings: TrainAgentSettings) -> dict[str, Path]:
     """Run train_agent in this process; its outputs by name."""
-    outputs = {name: files.folder / f"{seed}-{name}" for name in ("policy", "agent", "history")}
+    outputs: dict[str, Any] = {name: files.folder / f"{seed}-{name}" for name in ("policy", "agent", "history")}
     train_agent.main(
         **files.inputs(), **outputs, checkpoints=files.folder / "checkpoints", seed=seed, gpus=0, settings=settings
     )
@@ -107,9 +106,10 @@ def train(files: Files, seed: int, settings: TrainAgentSettings) -> dict[str, Pa
 def evaluate(files: Files, agents: list[dict[str, Path]], **changes: Any) -> dict[str, Path]:
     """Run evaluate_agent in this process; its outputs by name."""
     rules = TradingRules(**(RULES | changes.pop("trading", {})))
-    settings = EvaluateAgentSettings(**({"draws": 400, "trading": rules} | changes))
+    values: dict[str, Any] = {"draws": 400, "trading": rules} | changes
+    settings = EvaluateAgentSettings(**values)
     names = {"evaluation": "csv", "plot": "svg", "trades": "csv", "equity": "csv", "predictions": "parquet"}
-    outputs = {name: files.folder / f"{name}.{suffix}" for name, suffix in names.items()}
+    outputs: dict[str, Any] = {name: files.folder / f"{name}.{suffix}" for name, suffix in names.items()}
     evaluate_agent.main(
         **files.inputs(), **outputs, policies=[agent["policy"] for agent in agents],
         agents=[agent["agent"] for agent in agents if "agent" in agent], asset="BTCUSDT", settings=settings,

@@ -49,7 +49,7 @@ def _one_thread() -> Iterator[None]:
 
 def tape_of(files: Files, split: str = "train", mirror: bool = False, most: int = 10**6) -> Tape:
     scaling = load_scaling(files.scaling)
-    return read_split(files.states, files.windows, split, scaling, train_settings().trading, most, mirror)
+    return read_split(files.states, files.windows, split, scaling, train_settings().trading, most, mirror=mirror)
 
 
 # ------------------------------------------------------------------------------------------------ from files to tapes
@@ -166,8 +166,7 @@ def test_the_pretrained_encoder_survives_the_policy_s_initialisation(files: File
 def test_vectors_computed_beforehand_give_the_actions_that_windows_give(files: Files) -> None:
     frozen = learner_of(files, train_settings()).model.policy
     trained = learner_of(files, train_settings(encoder="trained")).model.policy
-    own = {name: value for name, value in frozen.state_dict().items()}
-    trained.load_state_dict(trained.state_dict() | own)
+    trained.load_state_dict(trained.state_dict() | frozen.state_dict())
     encoder, _ = read_encoder(files.encoder, files.encoder_config, files.scaling)
     tape = tape_of(files)
     rows = rows_of(tape, LENGTH, train_settings().trading, files.windows)
@@ -322,7 +321,14 @@ def test_a_second_copy_of_a_job_stops_with_a_line(files: Files) -> None:
 def test_other_settings_seeds_and_data_begin_afresh(files: Files) -> None:
     folder = files.folder / "checkpoints"
     before = set(folder.glob("*")) if folder.exists() else set()
-    for seed, settings in [(21, {}), (21, {}), (22, {}), (21, {"gamma": 0.5}), (21, {"run": {"keep": 1}})]:
+    runs: list[tuple[int, dict[str, Any]]] = [
+        (21, {}),
+        (21, {}),
+        (22, {}),
+        (21, {"gamma": 0.5}),
+        (21, {"run": {"keep": 1}}),
+    ]
+    for seed, settings in runs:
         train(files, seed, train_settings(decisions=128, **settings))
     assert len(set(folder.glob("*")) - before) == 3
 

@@ -140,6 +140,7 @@ def test_a_stage_s_settings_rerun_that_stage_and_its_followers(plan: Plan, overl
         "preflight: {launch: {pair: {cpus: 2, mem: 3GB, runtime: 1h}}}",
         "preflight: {launch: {node: {gpu: 8}, pair: {gpu: 2}}}",
         "orderbook: {encoder: {launch: {pretrain: {gpu: 2, cpus: 4, mem: 5GB, runtime: 3d}, inference: {gpu: 1}}}}",
+        "orderbook: {agent: {launch: {gpu: 1, cpus: 4, mem: 5GB, runtime: 3d}}}",
         "site: {memory_gb: 4}",
         "orderbook: {books: {unused: {venue: binance-spot, raw: nowhere.gz, parts: [a]}}}",
     ],
