@@ -1,11 +1,11 @@
 """Taker fills from book states: when an order that takes liquidity arrives, and what it then pays.
 
-Contract. An order decided at state k arrives at the first state that is at least `states` later and whose event time is
-at least `ms` later; if the segment ends before, it never does. There it walks the opposite side's known levels, best
-first, until it is filled; what the book shows no liquidity for is cancelled, as with immediate-or-cancel orders. It
-never waits in a queue, so no queue model is needed. What it takes stands in the book again at the next state: its own impact
-beyond the levels walked is not modelled, so keep orders small beside the sizes shown. The fee is charged on the traded
-notional.
+Contract. An order decided at state k arrives at the first state that is at least `states` later and whose event time
+is at least `ms` later; if the segment ends before, it never does. There it walks the opposite side's known levels,
+best first, until it is filled; what the book shows no liquidity for is cancelled, as with immediate-or-cancel orders.
+It never waits in a queue, so no queue model is needed. What it takes stands in the book again at the next state: its
+own impact beyond the levels walked is not modelled, so keep orders small beside the sizes shown. The fee is charged
+on the traded notional.
 """
 
 from __future__ import annotations

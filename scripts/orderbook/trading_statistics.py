@@ -66,8 +66,8 @@ def earned(split: str, trader: str, walks: list[Walk], hours: float, settings: R
         float(np.mean([getattr(run, name).sum() for run in walks])) for name in ("gross", "spread", "fees", "traded")
     )
     return Earned(
-        split=split, trader=trader, runs=len(walks), decisions=net.shape[1], hours=hours,
-        blocks=net.shape[1] / settings.block, trades=float(np.mean([len(run.trades) for run in walks])), turnover=turnover, gross_bps=gross,
+        split=split, trader=trader, runs=len(walks), decisions=net.shape[1], blocks=net.shape[1] / settings.block,
+        hours=hours, trades=float(np.mean([len(run.trades) for run in walks])), turnover=turnover, gross_bps=gross,
         spread_bps=spread, fees_bps=fees, net_bps=float(totals.mean()), low_bps=low, high_bps=high,
         worst_run_bps=float(totals.min()), best_run_bps=float(totals.max()),
         break_even_fee_bps=(gross - spread) / turnover if turnover else float("nan"),
