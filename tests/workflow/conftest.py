@@ -24,7 +24,7 @@ orderbook:
     seeds: [0, 1]
     trading: {decision_every: 1}
     train: {decisions: 32, environments: 2, rollout: 8, batch: 16, epochs: 1, hidden: [4]}
-    evaluate: {draws: 100, block: 2}
+    evaluate: {splits: [validation], draws: 100, block: 2}
 preflight:
   check: {matrix_size: 32, buffer_mb: 1, repeats: 1}
 """
