@@ -79,6 +79,7 @@ def test_what_computes_in_fp8_gets_h100_and_eight_gpus_are_h100(jobs: dict[str, 
         ("check_gpus_node", "8", "h100"),
         ("pretrain_encoder", "2", "h100"),
         ("test_inference", "1", "h100"),
+        ("train_agent", "1", "h100"),
     }
 
 
