@@ -114,10 +114,15 @@ class Ranks:
                     gradient.copy_(part.view_as(gradient))
 
     def seed(self, seed: int) -> None:
-        """Seed the global generators of this process."""
+        """Seed the global generators of this process, PyTorch's on its device.
+
+        Not by `torch.manual_seed`: where CUDA has not been used, that keeps a stack trace for every call.
+        """
         random.seed(seed)
         np.random.seed(seed % 2**32)
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
+        if self.device.type == "cuda":
+            torch.cuda.manual_seed(seed)
 
 
 def buckets(tensors: Iterable[torch.Tensor]) -> Iterator[list[torch.Tensor]]:

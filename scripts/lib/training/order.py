@@ -22,7 +22,9 @@ def generator(seed: int, purpose: int, first: int, second: int) -> np.random.Gen
     The counter's lowest word is left for the draws, 2^64 blocks of them (Salmon et al., "Parallel random numbers: as
     easy as 1, 2, 3", SC 2011).
     """
-    return np.random.Generator(np.random.Philox(key=[seed, purpose], counter=[0, 0, first, second]))
+    key = np.array([seed, purpose], dtype=np.uint64)  # lists would cost three times as much
+    counter = np.array([0, 0, first, second], dtype=np.uint64)
+    return np.random.Generator(np.random.Philox(key=key, counter=counter))
 
 
 def sample_generator(seed: int, epoch: int, index: int) -> np.random.Generator:

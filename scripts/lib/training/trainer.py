@@ -260,8 +260,7 @@ class Training:
         self.ranks.sum_gradients(self.parameters)
         figures.sum_over(self.ranks)
         scale = (self.batch / figures.weight("loss")).to(torch.float32)
-        for parameter in self.parameters:
-            parameter.grad.mul_(scale)
+        torch._foreach_mul_([parameter.grad for parameter in self.parameters], scale)
         limit = self.settings.gradient_norm or float("inf")
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, limit)
         self.finite &= torch.isfinite(norm) & torch.isfinite(figures.sum("loss"))
