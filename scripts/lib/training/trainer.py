@@ -5,10 +5,10 @@
         if ranks.first:
             save(result.model)
 
-This is the loop: from a task and its settings to the best model, over any interruption. Beside it, one subject a module:
-settings, task (what a line brings), order and loader (which sample when), precision, optimizer, schedule, distributed
-(processes), evaluation, identity, checkpoint and state (what is kept), interruption (signals and time limits), memory
-(too little of it), throughput, metrics (where figures go).
+This is the loop, from a task and its settings to the best model, over any interruption. Beside it, one subject a
+module: settings, task (what a line brings), order and loader (which sample when), precision, optimizer, schedule,
+distributed (processes), evaluation, identity, checkpoint and state (what is kept), interruption (signals and time
+limits), memory (too little of it), throughput, metrics (where figures go).
 """
 
 from __future__ import annotations
