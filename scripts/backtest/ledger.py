@@ -2,8 +2,8 @@
 
 A Sharpe ratio chosen from many says less than one that was alone: deflated Sharpe ratio and probability of backtest
 overfitting need the number of trials, and an honest number is counted, not told. The ledger is a folder that only
-grows, `<ledger>/<digest of the prices>/<digest of settings and predictions>.json`: a file a trial, so that parallel jobs
-on a shared file system neither lock nor overwrite one another, and a rerun of a trial is no new one.
+grows, `<ledger>/<digest of the prices>/<digest of settings and predictions>.json`: a file a trial, so that parallel
+jobs on a shared file system neither lock nor overwrite one another, and a rerun of a trial is no new one.
 """
 
 from __future__ import annotations

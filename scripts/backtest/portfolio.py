@@ -89,8 +89,8 @@ def _given(signals: Array, portfolio: Portfolio) -> Iterator[Array]:
 
 def _ranked(row: Array) -> Array:
     """Assets that have a signal, from the smallest to the largest."""
-    order = np.argsort(row, kind="stable")  # NaN last
-    return order[: np.isfinite(row).sum()]
+    order: Array = np.argsort(row, kind="stable")[: np.isfinite(row).sum()]  # NaN comes last
+    return order
 
 
 def limited(weights: Array, portfolio: Portfolio) -> Array:
@@ -110,7 +110,8 @@ def _net_limited(weights: Array, most: float) -> Array:
     longs, shorts = np.maximum(weights, 0).sum(axis=1), np.maximum(-weights, 0).sum(axis=1)
     long_scale = np.minimum(1.0, (shorts + most) / np.maximum(longs, 1e-300))
     short_scale = np.minimum(1.0, (longs + most) / np.maximum(shorts, 1e-300))
-    return np.where(weights > 0, weights * long_scale[:, None], weights * short_scale[:, None])
+    scaled: Array = np.where(weights > 0, weights * long_scale[:, None], weights * short_scale[:, None])
+    return scaled
 
 
 def volatility_scaled(weights: Array, decided: Array, closes: Array, portfolio: Portfolio) -> Array:

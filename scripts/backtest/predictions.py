@@ -111,5 +111,3 @@ def decided_sessions(predictions: Predictions, panel: Panel, opens: Array) -> Ar
     by_date = np.searchsorted(panel.sessions, predictions.day, side="right") - 1
     by_instant = np.searchsorted(panel.sessions, predictions.day, side="left") - 1
     return np.where(predictions.dated, by_date, by_instant)
-
-

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -102,7 +103,7 @@ def openings(calendar: str | None, sessions: Array) -> Array:
     return opens
 
 
-def _calendar(name: str, first: Array, last: Array) -> object:
+def _calendar(name: str, first: Array, last: Array) -> Any:
     import exchange_calendars  # takes a second
 
     try:
@@ -184,7 +185,9 @@ def _values(panel: Panel, path: Path, column: str) -> list[tuple[int, float]]:
         if not value >= -1:
             raise InputError(f"{where}: {column} {value:g} is under -1")
         if panel.sessions[last[places[asset]]] > day:
-            raise InputError(f"{where}: delisted on {day}, but it has prices up to {panel.sessions[last[places[asset]]]}")
+            raise InputError(
+                f"{where}: delisted on {day}, but it has prices up to {panel.sessions[last[places[asset]]]}"
+            )
         found.append((places[asset], float(value)))
     return found
 

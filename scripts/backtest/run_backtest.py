@@ -58,9 +58,7 @@ def main(
         ledger: folder that counts every configuration ever run on these prices
     """
     panel, counts = read_panel(prices, settings.calendar)
-    events = read_events(
-        panel, splits, dividends, delistings, settings.delisting_return, settings.delisted_after
-    )
+    events = read_events(panel, splits, dividends, delistings, settings.delisting_return, settings.delisted_after)
     known = read_predictions(predictions, panel, settings.signal_column)
     plan, lost = plan_of(known, panel, events, settings)
     if not len(plan.sessions):
@@ -157,7 +155,9 @@ def judged(path: AccountPath, settings: BacktestSettings, trials: int) -> dict[s
         "trials": trials,
         "deflated_sharpe": figures.deflated_sharpe(returns, trials),
     }
-    return {key: None if isinstance(value, float) and not np.isfinite(value) else value for key, value in report.items()}
+    return {
+        key: None if isinstance(value, float) and not np.isfinite(value) else value for key, value in report.items()
+    }
 
 
 def warn_of_splits(prices: Path, suspects: list[tuple[str, str, float]]) -> None:

@@ -54,7 +54,7 @@ class BacktestSettings(Settings):
     """Price at which orders fill: the open or the close of the first session after the signal is known."""
     calendar: str | None = Field(None, min_length=1)
     """Exchange calendar (exchange_calendars' name, such as XNYS): prices on other days are left out and counted, and
-    instants are compared with its opening times. null: every date of the prices is a session, which opens at 00:00 UTC."""
+    instants are compared with its opening times. null: every date of the prices is a session and opens at 00:00 UTC."""
     no_price: Literal["wait", "lapse"] = "wait"
     """What an order does whose asset has no price at the fill: wait for the next one (until the next rebalance), or
     lapse."""

@@ -23,6 +23,7 @@ import numpy as np
 from scripts.backtest.costs import Costs, Market, fill
 from scripts.backtest.panel import Array, Event, Events, Panel, marks
 
+NO_EVENTS = Events()
 DAYS_A_YEAR = 365.0  # of accruals: actual/365 fixed
 
 TRADE = np.dtype(
@@ -83,7 +84,7 @@ class Account:
     ruined: bool = False
 
 
-def simulate(panel: Panel, plan: Plan, contract: Contract, events: Events = Events(), first: int = 0) -> Path:
+def simulate(panel: Panel, plan: Plan, contract: Contract, events: Events = NO_EVENTS, first: int = 0) -> Path:
     """Let an account follow a plan.
 
     Args:
@@ -207,7 +208,7 @@ class _Run:
 
     def _marks_before(self, session: int) -> Array:
         """(N,) marks of the session before, in units after this session's splits."""
-        before = self.marks[max(session - 1, 0)].copy()
+        before: Array = self.marks[max(session - 1, 0)].copy()
         for event in self.splits.get(session, ()):
             before[event.asset] /= event.value
         return before

@@ -45,7 +45,7 @@ def refuse(path: Path, wrong: Array, column: str, values: pd.Series, reason: str
 
 def numbers(path: Path, table: pd.DataFrame, column: str) -> Array:
     """A column as float64; an empty cell is NaN, anything else that is no finite number an InputError."""
-    values = pd.to_numeric(table[column], errors="coerce").to_numpy(np.float64, na_value=np.nan)
+    values: Array = pd.to_numeric(table[column], errors="coerce").to_numpy(np.float64, na_value=np.nan)
     refuse(path, np.isnan(values) & table[column].notna().to_numpy(), column, table[column], "not a number")
     refuse(path, np.isinf(values), column, table[column], "not finite")
     return values
@@ -68,8 +68,9 @@ def dates(path: Path, table: pd.DataFrame, column: str = "date") -> Array:
     if getattr(parsed.dtype, "tz", None) is not None:
         raise InputError(f"{path}: column '{column}' holds instants with a time zone, not calendar days")
     refuse(path, (parsed != parsed.dt.normalize()).to_numpy(), column, cells, "has a time of day")
-    return parsed.to_numpy("datetime64[D]")
+    days: Array = parsed.to_numpy("datetime64[D]")
+    return days
 
 
 def _is_time(cells: pd.Series) -> bool:
-    return pd.api.types.is_datetime64_any_dtype(cells)
+    return bool(pd.api.types.is_datetime64_any_dtype(cells))

@@ -7,8 +7,8 @@ import pytest
 
 pytest.importorskip("pandas", reason="needs the backtest environment")
 
-from scripts.backtest.portfolio import limited, tranches, volatility_scaled, weights_of  # noqa: E402
-from scripts.backtest.settings import Portfolio  # noqa: E402
+from scripts.backtest.portfolio import limited, tranches, volatility_scaled, weights_of
+from scripts.backtest.settings import Portfolio
 
 NAN = np.nan
 

@@ -11,7 +11,7 @@ pd = pytest.importorskip("pandas", reason="needs the backtest environment")
 
 from scripts.backtest.costs import Costs  # noqa: E402
 from scripts.backtest.panel import Array, Event, Events, Panel  # noqa: E402
-from scripts.backtest.simulator import Contract, Path, Plan, simulate  # noqa: E402
+from scripts.backtest.simulator import NO_EVENTS, Contract, Path, Plan, simulate  # noqa: E402
 
 SEEDS = range(12)
 START = np.datetime64("2019-01-01")
@@ -63,7 +63,9 @@ class SlowAccount:
     last: dict[int, float] = field(default_factory=dict)  # the last close known, in units of today
 
     def worth(self, prices: dict[int, float]) -> float:
-        return self.cash + sum(units * prices.get(asset, self.last[asset]) for asset, units in self.units.items() if units)
+        return self.cash + sum(
+            units * prices.get(asset, self.last[asset]) for asset, units in self.units.items() if units
+        )
 
 
 def slow_equity(panel: Panel, plan: Plan, contract: Contract, events: Events) -> list[float]:
@@ -100,7 +102,9 @@ def slow_equity(panel: Panel, plan: Plan, contract: Contract, events: Events) ->
             change = waiting.pop(asset) * value / price - account.units.get(asset, 0.0)
             if change:
                 price *= 1 + (costs.slippage_bps / 1e4) * (1 if change > 0 else -1)
-                fee = max(abs(change) * price * costs.fee_bps / 1e4 + abs(change) * costs.fee_per_unit, costs.fee_minimum)
+                fee = max(
+                    abs(change) * price * costs.fee_bps / 1e4 + abs(change) * costs.fee_per_unit, costs.fee_minimum
+                )
                 account.cash -= change * price + fee
                 account.units[asset] = account.units.get(asset, 0.0) + change
         if not contract.wait:
@@ -111,7 +115,7 @@ def slow_equity(panel: Panel, plan: Plan, contract: Contract, events: Events) ->
     return equity
 
 
-def run(panel: Panel, plan: Plan, contract: Contract, events: Events = Events()) -> Path:
+def run(panel: Panel, plan: Plan, contract: Contract, events: Events = NO_EVENTS) -> Path:
     return simulate(panel, plan, contract, events, int(plan.sessions[0]))
 
 
@@ -149,7 +153,8 @@ def test_bt_replaying_the_trades_has_the_same_equity(seed: int) -> None:
 def test_no_signal_leaves_the_cash_alone() -> None:
     panel = panel_of(0)
     path = run(panel, Plan(np.array([1, 50]), np.zeros((2, 9))), Contract(1e6, costs=Costs(fee_bps=10)))
-    assert (path.equity == 1e6).all() and not len(path.trades)
+    assert (path.equity == 1e6).all()
+    assert not len(path.trades)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -214,7 +219,8 @@ def test_a_delisted_asset_is_closed_at_its_last_price_and_return() -> None:
     panel = Panel(START + np.arange(5), ("A",), close, close, close)
     path = run(panel, Plan(np.array([1]), np.ones((1, 1))), Contract(1000.0), Events(delistings=(Event(3, 0, -0.5),)))
     np.testing.assert_allclose(path.equity, [1000, 800, 400, 400])
-    assert path.trades[-1]["delisting"] and path.trades[-1]["price"] == 4.0
+    assert path.trades[-1]["delisting"]
+    assert path.trades[-1]["price"] == 4.0
 
 
 def test_whole_units_are_never_more_than_the_weight_says() -> None:
