@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -94,3 +94,24 @@ class BacktestSettings(Settings):
         if self.portfolio.tranches and self.portfolio.rule == "top_k":
             raise ValueError("portfolio: tranches overlap; top_k holds names from date to date: choose one of them")
         return self
+
+
+class EvaluateSettings(Settings):
+    """Settings of evaluate_predictions."""
+
+    signal_column: str = Field("signal", min_length=1)
+    """Column of the predictions that is judged."""
+    fill: Literal["next_open", "next_close"] = "next_open"
+    """Price from which, and to which, returns are taken."""
+    calendar: str | None = Field(None, min_length=1)
+    """Exchange calendar, as in the backtest."""
+    quantiles: int = Field(5, ge=2, le=20)
+    """Groups of assets by signal."""
+    lags: list[Annotated[int, Field(ge=0, le=252)]] = Field([0, 1, 2, 5, 10, 20], min_length=1, max_length=30)
+    """Sessions by which the trade is late, for the decay."""
+    draws: int = Field(2_000, ge=100, le=100_000)
+    """Draws of the stationary bootstrap."""
+    confidence: float = Field(0.95, gt=0.5, lt=1)
+    """Confidence of intervals."""
+    seed: int = Field(0, ge=0, le=2**32 - 1)
+    """Seed of the bootstrap."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -13,7 +15,7 @@ from scripts.backtest.settings import Portfolio
 NAN = np.nan
 
 
-def weights(signals: list[list[float]], **portfolio: object) -> np.ndarray:
+def weights(signals: list[list[Any]], **portfolio: object) -> Any:
     return weights_of(np.array(signals, float), Portfolio.model_validate(portfolio))
 
 
@@ -70,7 +72,7 @@ def test_limits_cut_weights_net_and_gross() -> None:
 def test_tranches_hold_a_share_of_each_date_for_its_horizon() -> None:
     sessions, rows = tranches(np.array([1, 2, 3]), np.array([[1.0, 0], [0, 1.0], [1.0, 0]]), np.array([2, 2, 2]), 8)
     assert sessions.tolist() == [1, 2, 3, 4, 5]
-    np.testing.assert_allclose(rows, [[0.5, 0], [0.5, 0.5], [0.5, 0.5], [0.5, 0], [0, 0]])
+    np.testing.assert_allclose(rows, [[0.5, 0.0], [0.5, 0.5], [0.5, 0.5], [0.5, 0.0], [0.0, 0.0]])
 
 
 def test_a_volatility_target_looks_back_only() -> None:

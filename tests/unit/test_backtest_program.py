@@ -181,7 +181,7 @@ def test_an_order_without_a_price_waits_or_lapses(backtest: Run) -> None:
     [
         (lambda run: run.predictions.__delitem__("signal"), "no column 'signal'"),
         (lambda run: run.predictions.__setitem__("signal", "high"), "P.csv: row 2: signal 'high': not a number"),
-        (lambda run: run.predictions.__setitem__("known_at", "2024-01-05T15:30:00"), "15:30:00': a time of day without a zone"),
+        (lambda run: run.predictions.__setitem__("known_at", "2024-01-05T15:30"), "15:30': a time of day"),
         (lambda run: run.predictions.__setitem__("known_at", "soon"), "row 2: known_at 'soon': not a date"),
         (lambda run: run.predictions.__setitem__("asset", "AAA"), "row 3: asset 'AAA': a second time"),
         (lambda run: run.predictions.__setitem__("asset", ["X", "Y", "Z", "W"] * 2), "none of its assets has prices"),

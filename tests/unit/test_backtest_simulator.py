@@ -70,7 +70,9 @@ class SlowAccount:
 
 def slow_equity(panel: Panel, plan: Plan, contract: Contract, events: Events) -> list[float]:
     """Equity at each close from the first target on, by the contract's words."""
-    account, waiting, equity = SlowAccount(contract.initial_cash), {}, []
+    account = SlowAccount(contract.initial_cash)
+    waiting: dict[int, float] = {}
+    equity: list[float] = []
     targets = dict(zip(plan.sessions.tolist(), plan.weights.tolist(), strict=True))
     costs, first = contract.costs, int(plan.sessions[0])
     for session in range(len(panel.sessions)):
