@@ -32,8 +32,8 @@ env: ## the workflow's environment: .venv/bin/snakemake
 	@$(BUILD) --file envs/workflow.yaml --prefix .venv
 
 test-env: env
-	@$(BUILD) --file envs/workflow.yaml --file envs/data.yaml --file envs/train.yaml --file envs/test.yaml \
-		--prefix .venv-test
+	@$(BUILD) --file envs/workflow.yaml --file envs/data.yaml --file envs/train.yaml --file envs/backtest.yaml \
+		--file envs/test.yaml --prefix .venv-test
 
 env-%:
 	@$(BUILD) --file envs/$*.yaml --prefix .envs/$*

@@ -1,0 +1,123 @@
+"""Whether choosing the best of many backtests chose skill: probability of backtest overfitting, superior ability.
+
+The probability is computed here and not by ffn, whose function gives the same figure: sums over blocks make it faster
+by two orders of magnitude (tests/bench/backtests.py), and a sweep is judged each time that it grows.
+"""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import NamedTuple
+
+import numpy as np
+
+from scripts.backtest.panel import Array
+
+CHUNK = 512  # combinations at once: bounds the memory by 512 x trials
+
+
+class Overfitting(NamedTuple):
+    """PBO and the logits it is made of."""
+
+    probability: float  # share of the combinations in which the in-sample winner is at or below the median
+    logits: Array  # (combinations,)
+
+
+def overfitting(returns: Array, blocks: int = 16) -> Overfitting:
+    """Probability of backtest overfitting by combinatorially symmetric cross-validation.
+
+    Bailey, Borwein, López de Prado and Zhu (2017), The probability of backtest overfitting, Journal of Computational
+    Finance 20(4). The measure is the Sharpe ratio (ddof 1); sessions beyond a multiple of `blocks` are left out at the
+    end; ties share their mean rank.
+
+    Args:
+        returns: (T, trials) of every configuration that was tried.
+        blocks: even number of contiguous blocks.
+
+    Raises:
+        ValueError: fewer than two trials, an odd number of blocks, too few sessions, a trial that never moves in
+            one half.
+    """
+    if blocks < 2 or blocks % 2:
+        raise ValueError(f"blocks: {blocks} is not an even number of at least 2")
+    length, trials = len(returns) // blocks, returns.shape[1]
+    if trials < 2 or length * blocks < 4:
+        raise ValueError(f"{trials} trials over {len(returns)} sessions: too few for {blocks} blocks")
+    pieces = returns[: length * blocks].reshape(blocks, length, trials)
+    sums, squares = pieces.sum(axis=1), (pieces**2).sum(axis=1)
+    halves = np.array(list(combinations(range(blocks), blocks // 2)))
+    chosen = np.zeros((len(halves), blocks))
+    np.put_along_axis(chosen, halves, 1.0, axis=1)
+    count = length * blocks // 2
+    parts = np.split(chosen, range(CHUNK, len(chosen), CHUNK))
+    logits = np.concatenate([_logits(part, sums, squares, count) for part in parts])
+    if not np.isfinite(logits).all():
+        raise ValueError("a trial does not move in one half of the sessions: its Sharpe ratio there is undefined")
+    return Overfitting(float((logits <= 0).mean()), logits)
+
+
+def _logits(chosen: Array, sums: Array, squares: Array, count: int) -> Array:
+    """(combinations,) logit of the out-of-sample rank of each combination's in-sample winner."""
+    inside = _sharpes(chosen @ sums, chosen @ squares, count)
+    outside = _sharpes((1 - chosen) @ sums, (1 - chosen) @ squares, count)
+    undefined = ~(np.isfinite(inside).all(axis=1) & np.isfinite(outside).all(axis=1))
+    winner = np.argmax(inside, axis=1)
+    found = np.take_along_axis(outside, winner[:, None], axis=1)
+    rank = (outside < found).sum(axis=1) + ((outside == found).sum(axis=1) + 1) / 2
+    share = rank / (sums.shape[1] + 1)
+    return np.where(undefined, np.nan, np.log(share / (1 - share)))
+
+
+def _sharpes(sums: Array, squares: Array, count: int) -> Array:
+    mean = sums / count
+    variance = (squares - count * mean**2) / (count - 1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratios: Array = mean / np.sqrt(np.where(variance > 1e-24, variance, np.nan))
+    return ratios
+
+
+def superior(returns: Array, benchmark: Array, draws: int, seed: int, size: float) -> tuple[float, list[int]]:
+    """Whether any trial beats a benchmark once the search is accounted for, and which ones do.
+
+    Hansen (2005), A test for superior predictive ability (consistent p-value); Romano and Wolf (2005), Stepwise
+    multiple testing. Losses are negative returns; blocks as optimal for the benchmark (Politis and White 2004).
+
+    Args:
+        returns: (T, trials).
+        benchmark: (T,).
+        draws: bootstrap draws.
+        seed: of the bootstrap.
+        size: family-wise error of the second answer.
+    """
+    from arch.bootstrap import SPA, StepM, optimal_block_length
+
+    block = float(optimal_block_length(benchmark)["stationary"].iloc[0])
+    block = max(round(block), 1) if np.isfinite(block) else 1
+    test = SPA(-benchmark, -returns, block, draws, seed=seed)
+    test.compute()
+    steps = StepM(-benchmark, -returns, size, block, draws, seed=seed)
+    steps.compute()
+    return float(test.pvalues["consistent"]), sorted(int(trial) for trial in steps.superior_models)
+
+
+def permutation_value(ranks: Array, outcomes: Array, draws: int, seed: int) -> float:
+    """One-sided p-value of the mean rank IC, signals being dealt anew among the assets of each date.
+
+    Args:
+        ranks: (R, N) ranks of the signals, NaN where there is none.
+        outcomes: (R, N) ranks of the returns, NaN at the same places.
+    """
+    random = np.random.default_rng(seed)
+    rows = [(row[np.isfinite(row)], other[np.isfinite(row)]) for row, other in zip(ranks, outcomes, strict=True)]
+    rows = [(_standard(x), _standard(y)) for x, y in rows if len(x) > 2 and np.ptp(x) > 0 and np.ptp(y) > 0]
+    observed = sum(float(x @ y) for x, y in rows)
+    dealt = np.zeros(draws)
+    for x, y in rows:
+        dealt += random.permuted(np.tile(x, (draws, 1)), axis=1) @ y
+    return float((1 + (dealt >= observed).sum()) / (draws + 1))
+
+
+def _standard(values: Array) -> Array:
+    centred = values - values.mean()
+    scaled: Array = centred / np.sqrt(float(centred @ centred))
+    return scaled

@@ -1,0 +1,268 @@
+"""The account: target weights, prices and events to positions, cash and equity.
+
+The contract, in the order of a session:
+1. Interest on cash and the fee for borrowed units accrue for the calendar days since the session before (actual/365).
+2. Splits change the units held, dividends pay cash a unit (a short position pays them), and a delisted asset is closed
+   at its last price times (1 + delisting return).
+3. Orders fill, at the session's open or close. Units = weight x account value / price, both at the fill instant's
+   unslipped price and before any order of that session. Slippage moves the fill price against the order, fees are
+   charged on the traded notional at that price.
+4. Positions are marked at the session's close, or at the last one known.
+
+Between two sessions with orders or events nothing but prices changes, so equity there is one matrix product: the loop
+runs over the sessions where something happens, with vectors over the assets.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from scripts.backtest.costs import Costs, Market, fill
+from scripts.backtest.panel import Array, Event, Events, Panel, marks
+
+NO_EVENTS = Events()
+DAYS_A_YEAR = 365.0  # of accruals: actual/365 fixed
+
+TRADE = np.dtype(
+    [("session", np.int64), ("asset", np.int64)]
+    + [(name, np.float64) for name in ("units", "price", "fee", "slippage")]
+    + [("delisting", np.bool_)]
+)
+
+
+class Plan(NamedTuple):
+    """Target weights, each held until the next."""
+
+    sessions: Array  # (R,) the sessions at which they are traded, strictly ascending
+    weights: Array  # (R, N) fractions of the account value, negative for short positions
+
+
+class Contract(NamedTuple):
+    """How orders become positions."""
+
+    initial_cash: float = 1_000_000.0
+    at_close: bool = False  # fills at the session's close instead of its open
+    whole_units: bool = False
+    wait: bool = True  # an order without a price waits for the asset's next one, until the next target
+    max_turnover: float | None = None  # traded value over account value, each time a target is traded
+    costs: Costs = Costs()
+
+
+class Path(NamedTuple):
+    """The account at each session's close, from the session `first` of the panel on."""
+
+    first: int
+    equity: Array  # (S,)
+    cash: Array
+    gross: Array  # sum of the absolute position values over equity
+    net: Array  # sum of the position values over equity
+    turnover: Array  # traded value over the account value before the orders
+    trades: Array  # of TRADE
+    borrow: float  # paid in all
+    interest: float  # received in all
+    dividends: float  # received in all
+    unfilled: int  # orders that found no price before the next target or the end
+    ruined: bool  # whether the account value fell to zero: all positions were closed, no order followed
+
+
+@dataclass(slots=True)
+class Account:
+    """What is held now."""
+
+    cash: float
+    units: Array  # (N,)
+    pending: Array  # (N,) bool: assets whose target waits for a price
+    target: Array  # (N,) weights traded last
+    trades: list[Array] = field(default_factory=list)
+    borrow: float = 0.0
+    interest: float = 0.0
+    dividends: float = 0.0
+    unfilled: int = 0
+    ruined: bool = False
+
+
+def simulate(panel: Panel, plan: Plan, contract: Contract, events: Events = NO_EVENTS, first: int = 0) -> Path:
+    """Let an account follow a plan.
+
+    Args:
+        panel: raw prices.
+        plan: what it should hold, and from when on.
+        contract: fill instant, costs and limits.
+        events: splits, dividends and delistings.
+        first: session with which the path begins.
+    """
+    count = len(panel.assets)
+    account = Account(contract.initial_cash, np.zeros(count), np.zeros(count, bool), np.zeros(count))
+    run = _Run(panel, plan, contract, events, first, account)
+    for begin, end in run.stretches():
+        run.act(begin)
+        run.hold(begin, end)
+    return run.path()
+
+
+class _Run:
+    """One simulation: its inputs, indexed by session, and the path so far."""
+
+    def __init__(
+        self, panel: Panel, plan: Plan, contract: Contract, events: Events, first: int, account: Account
+    ) -> None:
+        self.panel, self.contract, self.first, self.account = panel, contract, first, account
+        self.marks = marks(panel, events.splits)
+        self.market = Market(panel, contract.costs)
+        self.fills = panel.close if contract.at_close else panel.open
+        self.targets = {int(session): weights for session, weights in zip(plan.sessions, plan.weights, strict=True)}
+        self.splits, self.dividends, self.delistings = map(_by_session, events)
+        length = len(panel.sessions) - first
+        self.cash, self.longs, self.shorts, self.turnover = (np.zeros(length) for _ in range(4))
+        self.accrues = bool(contract.costs.borrow_rate or contract.costs.cash_rate)
+        self.days = np.diff(panel.sessions.astype("datetime64[D]").astype(np.int64), prepend=np.nan)
+
+    def stretches(self) -> list[tuple[int, int]]:
+        """Sessions in runs (begin, end) of which only the first one may bring orders or events.
+
+        Waiting orders are looked for at the sessions where a price comes back.
+        """
+        acts = {*self.targets, *self.splits, *self.dividends, *self.delistings, self.first}
+        if self.contract.wait:
+            back = np.isfinite(self.fills[1:]) & ~np.isfinite(self.fills[:-1])
+            acts.update((np.flatnonzero(back.any(axis=1)) + 1).tolist())
+        begins = sorted(session for session in acts if session >= self.first)
+        return list(zip(begins, [*begins[1:], len(self.panel.sessions)], strict=True))
+
+    def act(self, session: int) -> None:
+        """What comes before a session's close: events, then orders."""
+        account = self.account
+        if session > self.first:
+            self._accrue(session)
+        for event in self.splits.get(session, ()):
+            account.units[event.asset] *= event.value
+        for event in self.dividends.get(session, ()):
+            paid = account.units[event.asset] * event.value
+            account.cash += paid
+            account.dividends += paid
+        for event in self.delistings.get(session, ()):
+            self._delist(session, event)
+        if session in self.targets:
+            account.unfilled += int(account.pending.sum())
+            account.target = self.targets[session]
+            account.pending = (account.target != 0) | (account.units != 0)
+            self._order(session, limited=True)
+        elif account.pending.any():
+            self._order(session, limited=False)
+
+    def _delist(self, session: int, event: Event) -> None:
+        account, asset = self.account, event.asset
+        account.pending[asset] = False
+        units = account.units[asset]
+        if units == 0:
+            return
+        price = self.marks[session - 1, asset] * (1 + event.value)
+        account.cash += units * price
+        account.units[asset] = 0.0
+        account.trades.append(np.array([(session, asset, -units, price, 0.0, 0.0, True)], TRADE))
+
+    def _order(self, session: int, limited: bool) -> None:
+        """Trade the waiting targets that have a price now."""
+        account, contract, prices = self.account, self.contract, self.fills[session]
+        tradable = account.pending & np.isfinite(prices) & (prices > 0)
+        if account.ruined or not tradable.any():
+            return
+        value = account.cash + _value(account.units, self._values(session))
+        if value <= 0:
+            account.ruined = True
+            account.target = np.zeros_like(account.target)
+        safe = np.where(tradable, prices, 1.0)
+        wanted = account.target * value / safe
+        wanted = np.trunc(wanted) if contract.whole_units else wanted
+        change = np.where(tradable, wanted - account.units, 0.0)
+        if limited and contract.max_turnover is not None and not account.ruined:
+            change *= min(1.0, contract.max_turnover * value / max(float(np.abs(change) @ safe), 1e-300))
+            change = np.trunc(change) if contract.whole_units else change
+        account.pending &= ~tradable if contract.wait else False
+        self._trade(session, change, value)
+
+    def _trade(self, session: int, change: Array, value: float) -> None:
+        account = self.account
+        assets = np.flatnonzero(change)
+        if not len(assets):
+            return
+        change, prices = change[assets], self.fills[session][assets]
+        filled, fees, slippage = fill(change, prices, self.market.impact(session, assets, change), self.contract.costs)
+        trades = np.zeros(len(assets), TRADE)
+        trades["session"], trades["asset"], trades["units"] = session, assets, change
+        trades["price"], trades["fee"], trades["slippage"] = filled, fees, slippage
+        account.trades.append(trades)
+        account.units[assets] += change
+        account.cash -= float(change @ filled) + float(fees.sum())
+        if value > 0:
+            self.turnover[session - self.first] += float(np.abs(change) @ filled) / value
+
+    def _values(self, session: int) -> Array:
+        """(N,) unslipped prices at the fill instant, or the last marks where there is none."""
+        prices = self.fills[session]
+        known = np.isfinite(prices)
+        return prices if known.all() else np.where(known, prices, self._marks_before(session))
+
+    def _marks_before(self, session: int) -> Array:
+        """(N,) marks of the session before, in units after this session's splits."""
+        before: Array = self.marks[max(session - 1, 0)].copy()
+        for event in self.splits.get(session, ()):
+            before[event.asset] /= event.value
+        return before
+
+    def _accrue(self, session: int) -> None:
+        """Interest and borrow fee from the close before up to this session."""
+        if not self.accrues:
+            return
+        account, costs, at = self.account, self.contract.costs, session - self.first
+        years = self.days[session] / DAYS_A_YEAR
+        interest = account.cash * costs.cash_rate * years
+        borrow = -self.shorts[at - 1] * costs.borrow_rate * years
+        account.cash += interest - borrow
+        account.interest += interest
+        account.borrow += borrow
+
+    def hold(self, begin: int, end: int) -> None:
+        """Mark the positions at the closes of a stretch."""
+        account, at = self.account, begin - self.first
+        held = np.flatnonzero(account.units)
+        units, closes = account.units[held], self.marks[begin:end][:, held]
+        stretch = slice(at, at + end - begin)
+        if len(held):
+            self.longs[stretch] = closes @ np.maximum(units, 0.0)
+            self.shorts[stretch] = closes @ np.minimum(units, 0.0)
+        self.cash[at] = account.cash
+        if not self.accrues:
+            self.cash[stretch] = account.cash
+            return
+        for session in range(begin + 1, end):
+            self._accrue(session)
+            self.cash[session - self.first] = account.cash
+
+    def path(self) -> Path:
+        account = self.account
+        value = self.longs + self.shorts
+        equity = self.cash + value
+        safe = np.where(equity == 0, np.nan, equity)
+        trades = np.concatenate([np.zeros(0, TRADE), *account.trades])
+        return Path(
+            self.first, equity, self.cash, (self.longs - self.shorts) / safe, value / safe, self.turnover, trades,
+            account.borrow, account.interest, account.dividends, account.unfilled + int(account.pending.sum()),
+            account.ruined,
+        )  # fmt: skip
+
+
+def _by_session(events: tuple[Event, ...]) -> dict[int, list[Event]]:
+    found: dict[int, list[Event]] = {}
+    for event in events:
+        found.setdefault(event.session, []).append(event)
+    return found
+
+
+def _value(units: Array, prices: Array) -> float:
+    """Value of positions; assets that are not held need no price."""
+    held = np.flatnonzero(units)
+    return float(units[held] @ prices[held])

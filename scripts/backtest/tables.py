@@ -1,0 +1,76 @@
+"""Tables that people hand in, CSV or Parquet, with errors that name file, row and column."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from scripts.backtest.panel import Array
+from scripts.lib.errors import InputError
+
+HEADER_ROWS = 2  # row numbers in messages count the header and begin with 1, as editors show a CSV
+
+
+def read_table(path: Path, required: Sequence[str]) -> pd.DataFrame:
+    """Read a table.
+
+    Args:
+        path: .parquet, or CSV with a header (also .gz, .zst).
+        required: columns that it must have.
+
+    Raises:
+        InputError: it cannot be read, has no row, or lacks a column.
+    """
+    try:
+        table = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, dtype={"asset": "string"})
+    except (OSError, ValueError, UnicodeError) as error:
+        raise InputError(f"{path}: cannot be read: {str(error).splitlines()[0] if str(error) else error!r}") from None
+    for column in required:
+        if column not in table.columns:
+            raise InputError(f"{path}: no column '{column}' (it has {', '.join(map(str, table.columns))})")
+    if not len(table):
+        raise InputError(f"{path}: no row in it")
+    return table
+
+
+def refuse(path: Path, wrong: Array, column: str, values: pd.Series, reason: str) -> None:
+    """Raise an InputError for the first row that is wrong, if there is one."""
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise InputError(f"{path}: row {row + HEADER_ROWS}: {column} {values.iloc[row]!r}: {reason}")
+
+
+def numbers(path: Path, table: pd.DataFrame, column: str) -> Array:
+    """A column as float64; an empty cell is NaN, anything else that is no finite number an InputError."""
+    values: Array = pd.to_numeric(table[column], errors="coerce").to_numpy(np.float64, na_value=np.nan)
+    refuse(path, np.isnan(values) & table[column].notna().to_numpy(), column, table[column], "not a number")
+    refuse(path, np.isinf(values), column, table[column], "not finite")
+    return values
+
+
+def names(path: Path, table: pd.DataFrame, column: str = "asset") -> pd.Series:
+    """A column of names as text."""
+    refuse(path, table[column].isna().to_numpy(), column, table[column], "missing")
+    return table[column].astype(str)
+
+
+def dates(path: Path, table: pd.DataFrame, column: str = "date") -> Array:
+    """A column of calendar days as datetime64[D]; a time of day other than midnight is an InputError."""
+    cells = table[column]
+    refuse(path, cells.isna().to_numpy(), column, cells, "missing")
+    if pd.api.types.is_numeric_dtype(cells):
+        raise InputError(f"{path}: column '{column}' holds numbers, not dates such as 2024-01-31")
+    parsed = pd.to_datetime(cells, errors="coerce", format=None if _is_time(cells) else "ISO8601")
+    refuse(path, parsed.isna().to_numpy(), column, cells, "not a date such as 2024-01-31")
+    if getattr(parsed.dtype, "tz", None) is not None:
+        raise InputError(f"{path}: column '{column}' holds instants with a time zone, not calendar days")
+    refuse(path, (parsed != parsed.dt.normalize()).to_numpy(), column, cells, "has a time of day")
+    days: Array = parsed.to_numpy("datetime64[D]")
+    return days
+
+
+def _is_time(cells: pd.Series) -> bool:
+    return bool(pd.api.types.is_datetime64_any_dtype(cells))
