@@ -7,9 +7,8 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pytest
-
 import pandas as pd
+import pytest
 from scipy import stats
 
 from scripts.backtest import forecasts
@@ -56,6 +55,7 @@ def test_quantiles_and_their_order() -> None:
 
 def test_brier_score_is_that_of_scikit_learn() -> None:
     import sklearn.metrics as metrics
+
     random = np.random.default_rng(0)
     said, returns = random.random((5, 40)), random.normal(size=(5, 40))
     score, base = forecasts.brier(said, returns)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
-import pytest
-
-import pandas as pd
 import ffn
+import numpy as np
+import pandas as pd
+import pytest
 
 from scripts.backtest.forecasts import ranked
 from scripts.backtest.overfitting import overfitting, permutation_value, superior

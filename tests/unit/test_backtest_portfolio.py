@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-
 from scripts.backtest.portfolio import limited, tranches, volatility_scaled, weights_of
 from scripts.backtest.settings import Portfolio
 

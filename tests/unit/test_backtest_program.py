@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
-
 import pandas as pd
+import pytest
 
 from scripts.backtest.run_backtest import main
 from scripts.lib import job
@@ -211,6 +210,7 @@ def test_identical_rows_count_once(backtest: Run) -> None:
 
 def test_figures_agree_with_empyrical(backtest: Run) -> None:
     import empyrical
+
     metrics, equity = backtest(), backtest.equity["equity"]
     returns = equity.pct_change().dropna().to_numpy()
     assert metrics["sharpe"] == pytest.approx(empyrical.sharpe_ratio(returns), rel=1e-9)

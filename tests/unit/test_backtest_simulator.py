@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-import pytest
-
 import pandas as pd
+import pytest
 
 from scripts.backtest.costs import Costs
 from scripts.backtest.panel import Array, Event, Events, Panel
@@ -135,6 +134,7 @@ def test_the_account_equals_one_that_steps_through_every_session(seed: int, at_c
 @pytest.mark.parametrize("seed", SEEDS)
 def test_bt_replaying_the_trades_has_the_same_equity(seed: int) -> None:
     import bt
+
     panel = panel_of(seed)
     costs = Costs(fee_bps=10, slippage_bps=5)
     path = run(panel, plan_of(seed, panel), Contract(1e6, costs=costs), Events(delistings=(Event(60, 2, -0.3),)))
