@@ -77,6 +77,7 @@ bench: test-env bench-env ## performance figures, each against a rival or a limi
 	.venv-test/bin/python -m tests.bench.order_book
 	.venv-test/bin/python -m tests.bench.memory
 	.venv-test/bin/python -m tests.bench.training
+	.venv-test/bin/python -m tests.bench.backtests
 
 schema: env ## write config/schema.json from the typed settings
 	.venv/bin/python -m scripts.config --schema config/schema.json

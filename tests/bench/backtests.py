@@ -1,0 +1,148 @@
+"""Backtests: the simulator against bt (and vectorbt where it is installed), overfitting against ffn.
+
+    .venv-test/bin/python -m tests.bench.backtests [--assets 600] [--sessions 2520]
+
+Momentum over 60 sessions, long and short a tenth, rebalanced each fifth session, 10 bp fee, 5 bp slippage; fills at the
+next open, marks at the close. bt replays the very orders of the simulator, so both end with the same equity (compared).
+Times are of the simulations alone, prices and weights at hand, one process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+import tracemalloc
+from collections.abc import Callable
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from scripts.backtest.costs import Costs
+from scripts.backtest.overfitting import overfitting
+from scripts.backtest.panel import Array, Panel
+from scripts.backtest.portfolio import weights_of
+from scripts.backtest.settings import Portfolio
+from scripts.backtest.simulator import Contract, Path, Plan, simulate
+from tests.bench.timing import show
+
+COSTS = Costs(fee_bps=10, slippage_bps=5)
+CASH = 1e6
+
+
+def market(sessions: int, assets: int) -> Panel:
+    random = np.random.default_rng(0)
+    close = 50 * np.exp(np.cumsum(random.normal(0, 0.02, (sessions, assets)), axis=0))
+    opened = close * np.exp(random.normal(0, 0.005, close.shape))
+    days = pd.bdate_range("2010-01-01", periods=sessions).to_numpy("datetime64[D]")
+    return Panel(days, tuple(f"A{asset:04d}" for asset in range(assets)), opened, close, np.full_like(close, np.nan))
+
+
+def momentum(panel: Panel, back: int = 60, every: int = 5, quantile: float = 0.1) -> Plan:
+    """Weights decided on the close before the session at which they are traded."""
+    sessions = np.arange(back + 1, len(panel.sessions), every)
+    signals = panel.close[sessions - 1] / panel.close[sessions - 1 - back] - 1
+    return Plan(sessions, weights_of(signals, Portfolio(quantile=quantile)))
+
+
+def run(panel: Panel, plan: Plan) -> Path:
+    return simulate(panel, plan, Contract(CASH, costs=COSTS), first=int(plan.sessions[0]))
+
+
+def timed(work: Callable[[], Any]) -> tuple[float, Any]:
+    start = time.perf_counter()
+    result = work()
+    return time.perf_counter() - start, result
+
+
+def replayed_by_bt(panel: Panel, path: Path) -> tuple[float, Array]:
+    """Seconds and equity of bt with the simulator's own orders, the fees in their prices."""
+    import bt
+
+    days, trades = pd.DatetimeIndex(panel.sessions), path.trades
+    closes = pd.DataFrame(panel.close, days, list(panel.assets))
+    paid = trades["price"] + np.sign(trades["units"]) * trades["fee"] / np.abs(trades["units"])
+    index = pd.MultiIndex.from_arrays([days[trades["session"]], [panel.assets[asset] for asset in trades["asset"]]])
+    orders = pd.DataFrame({"quantity": trades["units"], "price": paid}, index.set_names(["Date", "Security"]))
+    strategy = bt.Strategy("replay", [bt.algos.ReplayTransactions("orders")], [bt.Security(a) for a in panel.assets])
+    data = {"orders": orders, "bidoffer": closes * 0}
+    test = bt.Backtest(strategy, closes, initial_capital=CASH, integer_positions=False, additional_data=data)
+    took, _ = timed(lambda: bt.run(test))
+    return took, test.strategy.values[days[path.first] :].to_numpy()
+
+
+def by_vectorbt(panel: Panel, plan: Plan) -> tuple[float, Array] | None:
+    """Seconds (of a second run: the first one compiles) and equity of vectorbt; None where it is not installed."""
+    try:
+        import vectorbt
+    except ImportError:
+        return None
+    weights = np.full(panel.close.shape, np.nan)
+    weights[plan.sessions] = plan.weights
+    closes, opens = (pd.DataFrame(values) for values in (panel.close, panel.open))
+
+    def work() -> Array:
+        portfolio = vectorbt.Portfolio.from_orders(
+            close=closes, size=pd.DataFrame(weights), size_type="targetpercent", direction="both", price=opens,
+            fees=1e-3, slippage=5e-4, init_cash=CASH, cash_sharing=True, group_by=True, call_seq="auto", freq="1D",
+        )  # fmt: skip
+        values: Array = portfolio.value().to_numpy()
+        return values
+
+    work()
+    took, values = timed(work)
+    return took, values[plan.sessions[0] :]
+
+
+def sweep(panel: Panel) -> Array:
+    """(sessions, 500) returns of 25 look-backs, 4 holding times and 5 quantiles."""
+    columns = []
+    for back, every, quantile in product(range(10, 260, 10), (1, 5, 10, 21), (0.02, 0.05, 0.1, 0.2, 0.3)):
+        equity = np.full(len(panel.sessions), CASH)
+        path = run(panel, momentum(panel, back, every, quantile))
+        equity[path.first :] = path.equity
+        columns.append(equity[1:] / equity[:-1] - 1)
+    return np.stack(columns, axis=1)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--assets", type=int, default=600)
+    parser.add_argument("--sessions", type=int, default=2_520)
+    options = parser.parse_args()
+    panel = market(options.sessions, options.assets)
+    plan = momentum(panel)
+    path = run(panel, plan)
+    ours = [timed(lambda: run(panel, plan))[0] for _ in range(7)]
+    show("simulate", ours, "s")
+    tracemalloc.start()
+    run(panel, plan)
+    print(f"{'memory of a simulation beside its inputs':58} {tracemalloc.get_traced_memory()[1] / 1e6:7.0f} MB")
+    tracemalloc.stop()
+    took, values = replayed_by_bt(panel, path)
+    print(f"{'bt, the same orders':58} {took:7.2f} s  largest difference {np.abs(values / path.equity - 1).max():.1e}")
+    show("bt / simulate", [took / seconds for seconds in ours], "x", "  (wanted: 300)")
+    if found := by_vectorbt(panel, plan):
+        print(f"{'vectorbt':58} {found[0]:7.2f} s  largest difference {np.abs(found[1] / path.equity - 1).max():.1e}")
+        show("vectorbt / simulate", [found[0] / seconds for seconds in ours], "x", "  (wanted: 30)")
+    took, returns = timed(lambda: sweep(panel))
+    print(f"{'500 settings, weights and simulations':58} {took:7.2f} s  (wanted: 60)")
+    judge(returns[260:])
+
+
+def judge(returns: Array) -> None:
+    """Overfitting of the sweep; ffn on fewer blocks and trials, where it is done within seconds."""
+    import ffn
+
+    took, found = timed(lambda: overfitting(returns))
+    print(f"{'overfitting of 500 trials, 16 blocks':58} {took:7.2f} s  {found.probability:.3f}")
+    few = returns[: len(returns) // 10 * 10, :100]
+    mine, found = timed(lambda: overfitting(few, 10))
+    theirs, expected = timed(lambda: ffn.calc_prob_backtest_overfitting(pd.DataFrame(few), n_blocks=10))
+    same = "equal" if found.probability == expected else f"differs: {expected}"
+    print(f"{'ffn / ours, 100 trials, 10 blocks':58} {theirs / mine:7.1f} x  ({same}; wanted: 10)")
+
+
+if __name__ == "__main__":
+    main()
