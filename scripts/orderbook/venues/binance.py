@@ -32,6 +32,8 @@ STREAMS = {"depthUpdate": "depth", "bookTicker": "bookTicker"}  # event type -> 
 class Binance(Adapter):
     """Turns blocks of lines into batches of one symbol: nearly all by the scan, the others by a JSON parser."""
 
+    ids_restart = True  # they never have; but a smaller id in a younger message tells that the larger one was wrong
+
     def __init__(self, venue: Venue, symbol: str | None, bad: BadLines) -> None:
         super().__init__(venue, symbol, bad)
         self._chosen = symbol is not None
