@@ -350,6 +350,8 @@ def test_a_snapshot_in_a_file_of_its_own_is_that_of_the_chosen_symbol(tmp_path: 
         parse(own, second, capture, symbol="BTCUSDT")
     with pytest.raises(InputError, match=r"several symbols \(BTCUSDT, ETHUSDT, XRPUSDT\): set 'symbol'"):
         parse(*files)
+    with pytest.raises(InputError, match=r"not ADAUSDT, but others \(BTCUSDT, ETHUSDT, XRPUSDT\): a snapshot does"):
+        parse(own, second, capture, symbol="ADAUSDT")
 
 
 def test_all_symbols_are_named_where_none_is_chosen_or_the_chosen_one_is_not_there(tmp_path: Path) -> None:

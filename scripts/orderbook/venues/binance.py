@@ -136,8 +136,10 @@ class Binance(Adapter):
             self._alone = self._alone or is_alone
         if self._other and (not self._chosen or self._nameless):
             remedy = "a snapshot does not tell whose it is: split the capture" if self._chosen else "set 'symbol'"
-            names = ", ".join(sorted({str(self.symbol), self._other, *_symbols(block.text)}))
-            raise InputError(f"{block.path}: line {number}: several symbols ({names}): {remedy}")
+            met = _symbols(block.text) | {self._other, str(found or self._other)}
+            names = ", ".join(sorted(met if self._chosen else met | {str(self.symbol)}))
+            what = "several symbols" if not self._chosen or self.symbol in met else f"not {self.symbol}, but others"
+            raise InputError(f"{block.path}: line {number}: {what} ({names}): {remedy}")
         if before != (self.symbol, self._other, self._nameless):
             self._prepare_scan()
 
