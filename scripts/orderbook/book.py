@@ -29,7 +29,7 @@ from scripts.orderbook.advance import (
 from scripts.orderbook.checksums import LEVELS
 from scripts.orderbook.levels import new_levels, with_room
 from scripts.orderbook.records import DIFF, REPLACE, SNAPSHOT
-from scripts.orderbook.sequence import reaches
+from scripts.orderbook.sequence import continues_snapshot, reaches
 from scripts.orderbook.stream import Batch, copied, messages_of, size
 
 MAX_WAITING = 10_000  # diffs kept for the next snapshot: minutes, while a snapshot is late by seconds
@@ -96,7 +96,12 @@ class Book:
         yield from self._follow(batch)
         yield from self._hand_over()
 
-    def _follow(self, batch: Batch) -> Iterator[Rows]:
+    def _follow(self, batch: Batch, has_waited: bool = False) -> Iterator[Rows]:
+        """Apply a batch of the stream, or one of diffs that waited.
+
+        Of those, the ones that do not continue the book wait on: either they were out of place, or the snapshot is too
+        old for them. Which of the two, the next message of the stream tells: it continues the book, or it does not.
+        """
         at, end = 0, size(batch)
         while at < end:
             if not self.head["valid"][0]:
@@ -105,8 +110,10 @@ class Book:
                     yield from self._restart(copied(batch, at, at + 1))
                     at += 1
                 continue
-            state = State(self.levels, self.head, self.counts)
+            state, applied = State(self.levels, self.head, self.counts), int(self.head["stamp"][0])
             at, reason = advance(state, batch, at, self.rules, self._rows)
+            if not has_waited and self.head["stamp"][0] > applied:
+                self._pass_over()
             if reason == FULL:
                 yield from self._hand_over()
             elif reason == ROOM:
@@ -120,11 +127,29 @@ class Book:
                 at += 1
             elif reason == AT_SNAPSHOT:
                 self.spare = copied(batch, at, at + 1)
+                if self._is_too_old():
+                    self.counts["gaps"] += 1
+                    yield from self._restart(self.spare)
+                at += 1
+            elif reason == GAP and has_waited:
+                self.waiting.add(batch, at, at + 1)
                 at += 1
             elif reason == GAP:
                 self.counts["gaps"] += 1
                 yield from self._part(copied(batch, at, at + 1))
                 at += 1
+
+    def _pass_over(self) -> None:
+        """The stream goes on: diffs that still wait were out of place."""
+        self.counts["without_snapshot"] += self.waiting.messages
+        self.waiting.take()
+
+    def _is_too_old(self) -> bool:
+        """Whether the book is too old for diffs that wait, while the spare snapshot is not."""
+        assert self.spare is not None
+        spare_id = self.spare.messages[0]["final_id"]
+        waiting = [message for piece in self.waiting.pieces for message in messages_of(piece)]
+        return bool(spare_id > self.head["update_id"][0] and any(continues_snapshot(one, spare_id) for one in waiting))
 
     def _wait(self, batch: Batch, start: int) -> int:
         """Keep the diffs up to the next snapshot; the snapshot's place, or the end of the batch."""
@@ -152,14 +177,13 @@ class Book:
         """Begin a segment at a snapshot, and let the diffs that waited follow it: all came before one of the stream."""
         yield from self._hand_over()
         if snapshot.messages[0]["kind"] != SNAPSHOT:
-            self.counts["without_snapshot"] += self.waiting.messages
-            self.waiting.take()
+            self._pass_over()
         self.levels = with_room(self.levels, len(snapshot.levels))
         self.spare = None
         if not restart(State(self.levels, self.head, self.counts), snapshot, self.rules, self._rows):
             return
         for piece in self.waiting.take():
-            yield from self._follow(piece)
+            yield from self._follow(piece, has_waited=True)
 
     def _hand_over(self) -> Iterator[Rows]:
         """The states so far, if there are any."""
@@ -168,8 +192,12 @@ class Book:
             self._rows.filled[0] = 0
 
     def finish(self, carries: bool = False) -> dict[str, int]:
-        """Counts at the end of the stream; messages that wait in vain are told, unless the next part takes them."""
+        """Counts at the end of the stream; messages that wait in vain are told, unless the next part takes them.
+
+        Where the book is not proven wrong, they count as a gap: nothing came after that would show them out of place.
+        """
         counts = {name: int(self.counts[name][0]) for name in COUNTS.names or ()}
         if not carries:
             counts["without_snapshot"] += self.waiting.messages
+            counts["gaps"] += int(self.head["valid"][0] == 1 and self.waiting.messages > 0)
         return counts

@@ -1,4 +1,4 @@
-"""Raw captures: files of text lines, gz, zst, zip of one file, or plain, read in blocks of whole lines.
+"""Raw captures: files of text lines, packed or plain (scripts/orderbook/unpack.py), read in blocks of whole lines.
 
 A line is `<local time> <json>`, `<local time>: <json>`, or JSON alone where the collector noted no time. The time is an
 integer of ns, us, ms or s (today these differ by a factor of a thousand, so its size tells which) or decimal seconds.
@@ -8,9 +8,6 @@ lines of what they were set to, connected to and sent, which hold nothing to rea
 
 from __future__ import annotations
 
-import os
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,16 +15,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
-import zstandard
-from isal import igzip_lib, isal_zlib
 
 from scripts.lib.errors import InputError
 from scripts.lib.progress import Progress
 from scripts.orderbook.records import LARGEST, LONGEST_STAMP, NO_TIME
+from scripts.orderbook.unpack import BLOCK, Damaged, read_pieces
 
-PIECE = 65_536  # bytes read at once
-STEP = 512  # bytes read at once of a file that turned out to be damaged
-BLOCK = 1 << 20  # bytes of text scanned at once: with what is found there it fits into a core's cache
 SECOND, DECIMALS = 1_000_000_000, 9  # ns
 UNITS = [(10**17, 1), (10**14, 1_000), (10**11, 1_000_000)]  # smallest time so written, its unit in ns; below: seconds
 SIGNS_OF_LIFE = (b"ping", b"pong")  # of venues whose sign is no JSON
@@ -61,10 +54,6 @@ class Block(NamedTuple):
     text: bytes
 
 
-class Damaged(Exception):
-    """Packed data that cannot be read on."""
-
-
 def read_blocks(paths: list[Path], bad: BadLines) -> Iterator[Block]:
     """Read captures in order, as one stream.
 
@@ -79,26 +68,11 @@ def read_blocks(paths: list[Path], bad: BadLines) -> Iterator[Block]:
 def read_file(path: Path, bad: BadLines, progress: Progress) -> Iterator[Block]:
     number = 1
     try:
-        for text in whole_lines(_unpacked(path, progress)):
+        for text in whole_lines(read_pieces(path, progress)):
             yield Block(path, number, text)
             number += int(np.count_nonzero(np.frombuffer(text, np.uint8) == NEWLINE))  # a sixth of count's time
     except Damaged as error:
         bad.add(path, number, f"{error}")
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}") from None
-
-
-def read_pieces(path: Path, progress: Progress) -> Iterator[bytes]:
-    """The bytes of a file, unpacked, in pieces of any size.
-
-    Raises:
-        Damaged: after what could be read.
-        InputError: the file cannot be opened.
-    """
-    try:
-        yield from _unpacked(path, progress)
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}") from None
 
 
 def whole_lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
@@ -140,91 +114,6 @@ def _rest_of_line(pieces: Iterator[bytes]) -> bytes:
     return b""
 
 
-def _unpacked(path: Path, progress: Progress) -> Iterator[bytes]:
-    """Pieces of at most BLOCK bytes of a file's text, decompressed by the name's suffix.
-
-    Raises:
-        Damaged: after what could be read.
-    """
-    if path.suffix == ".gz":
-        pieces = _gunzipped(path, _read(path, PIECE, progress))
-    elif path.suffix == ".zst":
-        pieces = _decompressed(
-            _read(path, PIECE, progress), lambda: zstandard.ZstdDecompressor().decompressobj(), "zstd"
-        )
-    elif path.suffix == ".zip":
-        pieces = _unzipped(path, progress)
-    else:
-        pieces = _read(path, PIECE, progress)
-    for piece in pieces:  # a packed one may hold a thousand times as much, and blocks must not
-        for at in range(0, len(piece), BLOCK):
-            yield piece[at : at + BLOCK]
-
-
-def _read(path: Path, step: int, progress: Progress | None = None) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        while piece := file.read(step):
-            yield piece
-            if progress:
-                progress.advance(len(piece))
-
-
-def _gunzipped(path: Path, pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """Decompress with ISA-L; what that cannot, by zlib in small steps from the beginning: all that lies before a fault.
-
-    ISA-L is four times as fast, but of the piece with the fault it gives nothing.
-    """
-    given = 0
-    try:
-        for text in _decompressed(pieces, lambda: isal_zlib.decompressobj(wbits=31), "gzip"):
-            given += len(text)
-            yield text
-    except Damaged:
-        for text in _decompressed(_read(path, STEP), lambda: zlib.decompressobj(wbits=31), "gzip"):
-            yield text[given:]
-            given = max(given - len(text), 0)
-
-
-def _unzipped(path: Path, progress: Progress) -> Iterator[bytes]:
-    """The one file of an archive, as venues offer them for download.
-
-    Raises:
-        InputError: it holds none or several.
-        Damaged: after what could be read; without its end an archive cannot be read at all.
-    """
-    try:
-        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
-            members = [member for member in archive.infolist() if not member.is_dir()]
-            if len(members) != 1:
-                raise InputError(f"{path}: an archive of {len(members)} files instead of one")
-            with archive.open(members[0]) as member:
-                while piece := member.read(PIECE):
-                    yield piece
-            progress.advance(file.seek(0, os.SEEK_END))
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        raise Damaged(f"zip data damaged or cut short ({error})") from None
-
-
-def _decompressed(pieces: Iterator[bytes], start: Callable[[], Any], name: str) -> Iterator[bytes]:
-    """Decompress members one after another, as `cat a.gz b.gz` makes them."""
-    stream: Any = None
-    for piece in pieces:
-        rest = piece
-        while rest:
-            if stream is None or stream.eof:
-                rest = rest.lstrip(b"\0") if stream else rest  # tapes and some tools pad with zeros
-                if not rest:
-                    break
-                stream = start()
-            try:
-                yield stream.decompress(rest)
-            except (igzip_lib.IsalError, zlib.error, zstandard.ZstdError) as error:  # type: ignore[misc]
-                raise Damaged(f"{name} data damaged or cut short ({error})") from None
-            rest = stream.unused_data if stream.eof else b""
-    if stream and not stream.eof:
-        raise Damaged(f"{name} data damaged or cut short (the end is missing)")
-
-
 def decode(line: bytes, loads: Callable[[bytes], Any] = orjson.loads) -> tuple[int, Any] | str | None:
     """(local time in ns or NO_TIME, JSON) of a line, or what is wrong with it; None if it holds nothing to read.
 
@@ -239,8 +128,6 @@ def decode(line: bytes, loads: Callable[[bytes], Any] = orjson.loads) -> tuple[i
             return None
     stamp, _, text = line.partition(b" ")
     local_time = time_of(stamp.removesuffix(b":"))
-    if len(text) < 8 and text.strip() in SIGNS_OF_LIFE:
-        return None
     if len(text) < 8 and text.strip() in SIGNS_OF_LIFE:
         return None
     return "does not begin with a time" if local_time == NO_TIME else _decoded(local_time, text, loads)

@@ -273,6 +273,34 @@ def records_of(entries: list[int | tuple[int, int] | tuple[int, int, int]]) -> I
             {"gaps": 1, "without_snapshot": 1}, id="a book never goes back to an older snapshot",
         ),
         pytest.param([(5, 9), (10, 12)], "", {"without_snapshot": 2}, id="no snapshot at all"),
+        pytest.param(
+            [10, (11, 12), (90, 91), (13, 14), (15, 16), 14, (17, 18)], "10 12|14 16 18",
+            {"gaps": 1, "resyncs": 1, "without_snapshot": 2}, id="spot: a diff out of place does not cost a snapshot",
+        ),
+        pytest.param(
+            [10, (11, 12), (90, 91), 13, (14, 14), (15, 16)], "10 12|13 14 16",
+            {"gaps": 1, "resyncs": 1, "without_snapshot": 1}, id="spot: nor where none followed it before",
+        ),
+        pytest.param(
+            [10, (9, 12, 8), (90, 91, 89), (13, 14, 12), (15, 16, 14), 14, (17, 18, 16)], "10 12|14 14 16 18",
+            {"gaps": 1, "resyncs": 1, "without_snapshot": 1}, id="usdm: a diff out of place does not cost a snapshot",
+        ),
+        pytest.param(
+            [(9, 11, 8), (90, 91, 89), (12, 14, 11), 10, (15, 16, 14)], "10 11 14 16",
+            {"without_snapshot": 1}, id="usdm: nor between those that wait",
+        ),
+        pytest.param(
+            [10, (9, 12, 8), (20, 21, 19), (22, 23, 21), 14, (24, 25, 23), 23, (26, 27, 25)], "10 12|14|23 23 25 27",
+            {"gaps": 2, "resyncs": 2, "without_snapshot": 1}, id="usdm: those that wait show that one is too old",
+        ),
+        pytest.param(
+            [10, (9, 12, 8), (20, 21, 19), (22, 23, 21), 14, 22, (24, 25, 23)], "10 12|14|22 23 25",
+            {"gaps": 2, "resyncs": 2, "without_snapshot": 1}, id="usdm: and the next one is not",
+        ),
+        pytest.param(
+            [10, (11, 12), (20, 21), (22, 23), 14, 19, (24, 25)], "10 12|14|19 21 23 25",
+            {"gaps": 2, "resyncs": 2}, id="spot: nor is one that just precedes them",
+        ),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("at_once", [False, True], ids=["one by one", "one batch"])

@@ -104,6 +104,24 @@ def test_damaged_stream_may_be_cut_anywhere(tmp_path: Path, seed: int) -> None:
     }
 
 
+def test_diffs_out_of_place_may_be_cut_from_what_shows_it(tmp_path: Path) -> None:
+    far = diff(90, 91, 89)
+    messages = [
+        snapshot(10), diff(9, 12, 8), far, diff(13, 14, 12), snapshot(13), diff(15, 16, 14),  # out of place
+        diff(30, 31, 29), diff(32, 33, 31), snapshot(20), diff(34, 35, 33), snapshot(34), diff(36, 37, 35),  # too old
+    ]  # fmt: skip
+    whole = parse(write_messages(tmp_path / "whole", messages))
+    assert whole.update_ids == [10, 12, 13, 14, 16, 20, 34, 35, 37]
+    assert (whole.quality["gaps"], whole.quality["without_snapshot"]) == (3, 3)
+    for cut in range(2, len(messages)):
+        lines = [write_messages(tmp_path / name, part) for name, part in (("0", messages[:cut]), ("1", messages[cut:]))]
+        both = joined(parse_parts(tmp_path, [[path] for path in lines]))
+        ids = [name for name in both.states if name not in ("local_time", "event_time")]  # each part has its own clock
+        assert all(np.array_equal(both.states[name], whole.states[name], equal_nan=True) for name in ids), cut
+        told = ("gaps", "resyncs", "duplicates", "without_snapshot")
+        assert [both.quality[name] for name in told] == [whole.quality[name] for name in told], cut
+
+
 def test_part_without_a_state_hands_its_diffs_on(tmp_path: Path) -> None:
     parts = [[write_messages(tmp_path / "a", [diff(9, 12, 8)])], [write_messages(tmp_path / "b", [snapshot(10)])]]
     first, second = parse_parts(tmp_path, parts)

@@ -225,11 +225,22 @@ def test_ids_far_ahead_are_a_gap_and_nothing_of_them_is_used(feed: Feed, tmp_pat
     changed = copy.deepcopy(feed.entries[at])
     changed[1]["data"] |= {key: changed[1]["data"][key] + far for key in {"U", "u", "pu"} & changed[1]["data"].keys()}
     parsed = feed.parse(tmp_path, [*feed.entries[:at], changed, *feed.entries[at + 1 :]])
-    assert parsed.quality["gaps"] > 0
-    assert parsed.quality["states"] < feed.whole.quality["states"]
+    assert counts(parsed) == {"gaps": 1, "resyncs": 1}
+    assert resumes(parsed, feed)
     assert max(parsed.update_ids) <= max(feed.whole.update_ids)
     first = int((parsed.states["segment"] == 0).sum())
     assert parsed.update_ids[:first] == feed.whole.update_ids[:first]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_final_id_far_ahead_is_a_gap_and_not_a_stream_of_duplicates(feed: Feed, tmp_path: Path, seed: int) -> None:
+    chosen = random.Random(seed)
+    at = chosen.choice(feed.diffs)
+    changed = copy.deepcopy(feed.entries[at])
+    changed[1]["data"]["u"] += chosen.randrange(10**6, 10**12)
+    parsed = feed.parse(tmp_path, [*feed.entries[:at], changed, *feed.entries[at + 1 :]])
+    assert counts(parsed) == {"gaps": 1, "resyncs": 1}
+    assert resumes(parsed, feed)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

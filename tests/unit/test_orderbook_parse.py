@@ -10,19 +10,22 @@ import re
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
 from scripts.lib.errors import InputError
-from scripts.orderbook import raw
+from scripts.orderbook import raw, unpack
 from scripts.orderbook.advance import Rows
 from scripts.orderbook.records import PRICE_SCALE, scaled
+from scripts.orderbook.settings import Venue
 from scripts.orderbook.states import ROWS_PER_GROUP, StatesWriter, read_states
+from scripts.orderbook.venues.factory import ADAPTERS
 from tests.unit.orderbook_streams import (
     ANYTHING,
+    Message,
     Parsed,
     begins,
     diff,
@@ -325,8 +328,44 @@ def test_several_symbols_are_never_mixed(tmp_path: Path, symbol: str | None, fir
     other = {"stream": "ethusdt@depth@0ms", "data": diff(3, 4, 2)["data"] | {"s": "ETHUSDT"}}
     messages = [diff(9, 12, 8), snapshot(10), diff(13, 14, 12)]
     path = write_messages(tmp_path / "a", [other, *messages] if first else [*messages, other])
-    with pytest.raises(InputError, match=r"a: line \d: several symbols \((BTC|ETH)USDT, (BTC|ETH)USDT\): "):
+    with pytest.raises(InputError, match=r"a: line \d: several symbols \(BTCUSDT, ETHUSDT\): "):
         parse(path, symbol=symbol)
+
+
+def of_others() -> list[Message]:
+    return [
+        {"stream": f"{name}@depth@0ms", "data": diff(13, 14, 12)["data"] | {"s": name.upper()}}
+        for name in ("ethusdt", "xrpusdt")
+    ]
+
+
+@pytest.mark.parametrize("place", [0, 1], ids=["before", "after"])
+def test_a_snapshot_in_a_file_of_its_own_is_that_of_the_chosen_symbol(tmp_path: Path, place: int) -> None:
+    eth, xrp = of_others()
+    capture = write_messages(tmp_path / "a", [eth, diff(9, 12, 8), xrp, diff(15, 16, 12)])
+    own, second = (write_lines(tmp_path / name, [json.dumps(snapshot(10)).encode()]) for name in "bc")
+    files = [own, capture] if place == 0 else [capture, own]
+    assert parse(*files, symbol="BTCUSDT").update_ids == [10, 12, 16]
+    with pytest.raises(InputError, match=r"a: line 1: several symbols \(BTCUSDT, ETHUSDT, XRPUSDT\): a snapshot does"):
+        parse(own, second, capture, symbol="BTCUSDT")
+    with pytest.raises(InputError, match=r"several symbols \(BTCUSDT, ETHUSDT, XRPUSDT\): set 'symbol'"):
+        parse(*files)
+    with pytest.raises(InputError, match=r"not ADAUSDT, but others \(BTCUSDT, ETHUSDT, XRPUSDT\): a snapshot does"):
+        parse(own, second, capture, symbol="ADAUSDT")
+
+
+def test_all_symbols_are_named_where_none_is_chosen_or_the_chosen_one_is_not_there(tmp_path: Path) -> None:
+    path = write_messages(tmp_path / "a", [diff(9, 12, 8), *of_others()])
+    with pytest.raises(InputError, match=r"a: line 2: several symbols \(BTCUSDT, ETHUSDT, XRPUSDT\): set 'symbol'"):
+        parse(path)
+    with pytest.raises(InputError, match="no depth message of ADAUSDT, only of others such as BTCUSDT"):
+        parse(path, symbol="ADAUSDT")
+    with pytest.raises(InputError, match="no snapshot in it"):
+        parse(path, symbol="BTCUSDT")
+
+
+def test_each_venue_has_an_adapter() -> None:
+    assert set(ADAPTERS) == set(get_args(Venue))
 
 
 @pytest.mark.parametrize(("venue", "other"), [("binance-spot", "binance-usdm"), ("binance-usdm", "binance-spot")])
@@ -492,8 +531,8 @@ def test_blocks_of_any_size_give_the_same(
     tmp_path: Path, lines: Lines, whole: Parsed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number, size in enumerate((1, 100, 5_000)):
-        monkeypatch.setattr(raw, "BLOCK", size)
-        monkeypatch.setattr(raw, "PIECE", size + 7)
+        for module, name, value in ((raw, "BLOCK", size), (unpack, "BLOCK", size), (unpack, "PIECE", size + 7)):
+            monkeypatch.setattr(module, name, value)
         path = write_lines(tmp_path / f"raw{number}", [*lines[:20], b"junk\n", *lines[20:]])
         parsed = parse(path)
         assert same_states(parsed, whole)
@@ -503,9 +542,8 @@ def test_blocks_of_any_size_give_the_same(
 def test_endless_line_is_bad_and_what_follows_is_read(
     tmp_path: Path, lines: Lines, whole: Parsed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(raw, "BLOCK", 1_000)
-    monkeypatch.setattr(raw, "PIECE", 1_000)
-    monkeypatch.setattr(raw, "LONGEST_LINE", 50_000)
+    for module, name, size in ((raw, "BLOCK", 1_000), (unpack, "PIECE", 1_000), (raw, "LONGEST_LINE", 50_000)):
+        monkeypatch.setattr(module, name, size)
     path = write_lines(tmp_path / "raw", [*lines[:20], b"1 {" + b"7" * 200_000 + b"}\n", *lines[20:], b"junk"])
     parsed = parse(path)
     assert same_states(parsed, whole)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.orderbook import raw
+from scripts.orderbook import raw, unpack
 from scripts.orderbook.raw import BadLines, read_blocks
 
 
@@ -44,8 +44,9 @@ def readable(packed: bytearray) -> bytes:
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pieces and blocks small enough that a short text has many."""
-    monkeypatch.setattr(raw, "PIECE", 1_500)
-    monkeypatch.setattr(raw, "STEP", 100)
+    monkeypatch.setattr(unpack, "PIECE", 1_500)
+    monkeypatch.setattr(unpack, "STEP", 100)
+    monkeypatch.setattr(unpack, "BLOCK", 4_000)
     monkeypatch.setattr(raw, "BLOCK", 4_000)
     monkeypatch.setattr(raw, "LONGEST_LINE", 30_000)
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from scripts.lib.errors import InputError
-from scripts.orderbook import raw
+from scripts.orderbook import raw, unpack
 from scripts.orderbook.raw import BadLines, Block
 from scripts.orderbook.stream import messages_of
 from scripts.orderbook.venues import tardis
@@ -100,8 +100,8 @@ def test_states_are_those_of_the_true_market(tmp_path: Path, seed: int) -> None:
 @pytest.mark.parametrize("size", [1 << 6, 1 << 9, 1 << 12])
 def test_messages_may_reach_over_blocks_of_any_size(tmp_path: Path, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     written = stream(1, restarts=(25,))
-    monkeypatch.setattr(raw, "BLOCK", size)
-    monkeypatch.setattr(raw, "PIECE", size)
+    for module, name in ((raw, "BLOCK"), (unpack, "BLOCK"), (unpack, "PIECE")):
+        monkeypatch.setattr(module, name, size)
     check_states(read(tmp_path, written.lines), written.states)
 
 

@@ -8,6 +8,7 @@ Formats: Binance API documentation.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,12 +33,16 @@ STREAMS = {"depthUpdate": "depth", "bookTicker": "bookTicker"}  # event type -> 
 class Binance(Adapter):
     """Turns blocks of lines into batches of one symbol: nearly all by the scan, the others by a JSON parser."""
 
+    ids_restart = True  # they never have; but a smaller id in a younger message tells that the larger one was wrong
+
     def __init__(self, venue: Venue, symbol: str | None, bad: BadLines) -> None:
         super().__init__(venue, symbol, bad)
         self._chosen = symbol is not None
         self._last_time = NO_TIME  # local time of the last message, for a snapshot that bears none
         self._other: str | None = None  # another symbol that was met
+        self._is_met = False  # whether there are messages of the symbol
         self._nameless = False  # whether a snapshot did not tell whose it is
+        self._alone = False  # whether one such was a file of its own
         self._timeless: Snapshot | None = None  # the first snapshot, until a message tells the time
         self._batch = empty(0, 0, 0)
         self._prepare_scan()
@@ -71,9 +76,10 @@ class Binance(Adapter):
                 number += lines
             if at < len(text):
                 end = block.text.index(b"\n", at) + 1
-                self._read_line(block.path, number, block.text[at:end])
+                self._read_line(block, number, block.text[at:end])
                 at, number = end, number + 1
         self._last_time = self._time_before()
+        self._is_met = self._is_met or size(batch) > 0
         return batch
 
     def _prepare_scan(self) -> None:
@@ -91,9 +97,14 @@ class Binance(Adapter):
         self._batch.filled[0] = 0
         return self._batch
 
-    def _read_line(self, path: Path, number: int, line: bytes) -> None:
+    def explain(self) -> str | None:
+        if self._other and not self._is_met:
+            return f"no depth message of {self.symbol}, only of others such as {self._other}"
+        return None
+
+    def _read_line(self, block: Block, number: int, line: bytes) -> None:
         """Read a line that the scan did not take."""
-        decoded = decode(line)
+        path, decoded = block.path, decode(line)
         if decoded is None:
             return
         if isinstance(decoded, str):
@@ -107,19 +118,28 @@ class Binance(Adapter):
         except ABSURD as error:
             self.bad.add(path, number, f"not a {self.venue} message ({type(error).__name__}: {error})")
             return
-        self._note_symbol(path, number, found, isinstance(record, Snapshot))
+        self._note_symbol(block, number, found, isinstance(record, Snapshot))
         if record:
             self._add(record)
 
-    def _note_symbol(self, path: Path, number: int, found: str | None, is_snapshot: bool) -> None:
-        """Take the first symbol where none is chosen, and refuse captures in which two could be mixed up."""
+    def _note_symbol(self, block: Block, number: int, found: str | None, is_snapshot: bool) -> None:
+        """Take the first symbol where none is chosen, and refuse captures in which two could be mixed up.
+
+        One file of nothing but a snapshot is taken for that of the instrument; of several, each could be another's.
+        """
         before = self.symbol, self._other, self._nameless
         self.symbol = self.symbol or found
         self._other = self._other or (found if found != self.symbol else None)
-        self._nameless = self._nameless or (found is None and is_snapshot)
+        if found is None and is_snapshot:
+            is_alone = block.first == 1 and block.text.count(b"\n") == 1
+            self._nameless = self._nameless or not is_alone or self._alone
+            self._alone = self._alone or is_alone
         if self._other and (not self._chosen or self._nameless):
             remedy = "a snapshot does not tell whose it is: split the capture" if self._chosen else "set 'symbol'"
-            raise InputError(f"{path}: line {number}: several symbols ({self.symbol}, {self._other}): {remedy}")
+            met = _symbols(block.text) | {self._other, str(found or self._other)}
+            names = ", ".join(sorted(met if self._chosen else met | {str(self.symbol)}))
+            what = "several symbols" if not self._chosen or self.symbol in met else f"not {self.symbol}, but others"
+            raise InputError(f"{block.path}: line {number}: {what} ({names}): {remedy}")
         if before != (self.symbol, self._other, self._nameless):
             self._prepare_scan()
 
@@ -150,6 +170,17 @@ def _symbol(message: dict[str, Any]) -> str | None:
     stream = message.get("stream")
     symbol = stream.partition("@")[0] if stream else message.get("symbol" if "lastUpdateId" in message else "s")
     return symbol.upper() if symbol is not None else None
+
+
+def _symbols(text: bytes) -> set[str]:
+    """All symbols of a block."""
+    found = set()
+    for line in text.splitlines():
+        decoded = decode(line)
+        if isinstance(decoded, tuple):
+            with suppress(*ABSURD):
+                found.add(_symbol(decoded[1]) or "")
+    return found - {""}
 
 
 def _record(local_time: int, message: dict[str, Any], venue: Venue) -> Snapshot | Diff | Quote | None:

@@ -20,8 +20,9 @@ from databento_dbn import DBNDecoder, DBNError, Metadata
 from scripts.lib.errors import InputError
 from scripts.lib.kernels import Array, kernel
 from scripts.lib.progress import Progress
-from scripts.orderbook.raw import BLOCK, BadLines, Damaged, read_pieces
+from scripts.orderbook.raw import BadLines
 from scripts.orderbook.records import LARGEST
+from scripts.orderbook.unpack import BLOCK, Damaged, read_pieces
 
 PREFIX = 8  # bytes: DBN, the version, the length of the metadata
 LONGEST_METADATA = 1 << 28

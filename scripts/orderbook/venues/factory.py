@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from scripts.lib.errors import InputError
 from scripts.orderbook.raw import BadLines
 from scripts.orderbook.settings import Venue
 from scripts.orderbook.venues.adapter import Adapter
@@ -17,7 +16,7 @@ from scripts.orderbook.venues.lobster import Lobster
 from scripts.orderbook.venues.okx import Okx
 from scripts.orderbook.venues.tardis import Tardis
 
-ADAPTERS: dict[str, type[Adapter]] = {
+ADAPTERS: dict[Venue, type[Adapter]] = {
     "binance-spot": Binance,
     "binance-usdm": Binance,
     "binance-coinm": Binance,
@@ -41,6 +40,4 @@ def make_adapter(venue: Venue, symbol: str | None, bad: BadLines) -> Adapter:
         symbol: the instrument to take; None: the only one.
         bad: where bad lines are counted.
     """
-    if venue not in ADAPTERS:
-        raise InputError(f"venue: {venue} cannot be read yet")
     return ADAPTERS[venue](venue, symbol, bad)
