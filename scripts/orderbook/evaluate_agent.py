@@ -20,6 +20,7 @@ from scripts.lib.plots import save_svg
 from scripts.orderbook.agent_policy import (
     AgentDescription,
     decider,
+    digests,
     load_policy,
     read_description,
     read_encoder,
@@ -87,6 +88,7 @@ def main(
     model, scales = read_encoder(encoder, encoder_config, scaling)
     descriptions = [read_description(path) for path in agents]
     check_rules(agents, descriptions, settings)
+    check_inputs(agents, descriptions, digests(encoder, scaling, windows))
     found = []
     for split in settings.splits:
         tape = read_split(states, windows, split, scales, settings.trading, settings.max_states, settings.known_levels)
@@ -125,6 +127,15 @@ def check_rules(paths: list[Path], agents: list[AgentDescription], settings: Eva
             trained, wanted = getattr(agent.trading, key), getattr(settings.trading, key)
             if trained != wanted:
                 raise InputError(f"{path}: trained with {key} {trained}, not {wanted}")
+
+
+def check_inputs(paths: list[Path], agents: list[AgentDescription], given: dict[str, str]) -> None:
+    """Raises: InputError: an agent saw the book through another encoder or scaling, or learned from other splits, so
+    that what is out of sample here need not be so for it."""
+    for path, agent in zip(paths, agents, strict=True):
+        for name, digest in given.items():
+            if agent.made_with.get(name) != digest:
+                raise InputError(f"{path}: was not trained with the {name} given here (sha256 {digest[:16]}…)")
 
 
 def baselines(tape: Tape, rows: list[range], settings: EvaluateAgentSettings) -> dict[str, list[Walk]]:

@@ -18,7 +18,7 @@ from scripts.lib.progress import Progress
 from scripts.lib.training.checkpoint import CheckpointStore
 from scripts.lib.training.identity import identity_of, keyed_folder
 from scripts.lib.training.interruption import StopRequests, end_of_job
-from scripts.orderbook.agent_policy import AgentDescription, read_encoder, save_agent, view_of
+from scripts.orderbook.agent_policy import AgentDescription, digests, read_encoder, save_agent, view_of
 from scripts.orderbook.agent_training import History, Learner, make_environments
 from scripts.orderbook.encoder import Encoder
 from scripts.orderbook.settings import AgentRun, TrainAgentSettings
@@ -77,7 +77,8 @@ def main(
         environments, settings, model, vectors, seed, device if settings.encoder == "trained" else torch.device("cpu")
     )
     learn(learner, folder, settings.run)
-    save_agent(learner.model.policy, describe(learner, model, settings, unit, seed), policy, agent)
+    made_with = digests(encoder, scaling, windows)
+    save_agent(learner.model.policy, describe(learner, model, settings, unit, seed, made_with), policy, agent)
     write_history(history, learner.history)
 
 
@@ -116,13 +117,14 @@ def keeper(
 
 
 def describe(
-    learner: Learner, encoder: Encoder, settings: TrainAgentSettings, unit: float, seed: int
+    learner: Learner, encoder: Encoder, settings: TrainAgentSettings, unit: float, seed: int, made_with: dict[str, str]
 ) -> AgentDescription:
     """agent.json."""
     config = encoder.config
     return AgentDescription(
         encoder=settings.encoder, hidden=settings.hidden, length=config.length, features=config.features,
         width=config.width, reward_bps=unit, seed=seed, decisions=learner.decisions, trading=settings.trading,
+        made_with=made_with,
     )  # fmt: skip
 
 

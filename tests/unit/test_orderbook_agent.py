@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +131,12 @@ def test_wrong_files_are_named(files: Files, changes: dict[str, str], message: s
         inputs[name] = [inputs[other]] if name == "states" else inputs[other]
     with pytest.raises(InputError, match=message):
         train(Files(**inputs, folder=files.folder), 0, train_settings())
+
+
+def test_a_scaling_of_other_windows_is_refused(files: Files, tmp_path: Path) -> None:
+    replace(load_scaling(files.scaling), length=LENGTH + 1).save(tmp_path / "scaling.json")
+    with pytest.raises(InputError, match="encoder.json: reads windows of 16 states, .*scaling.json is of 17"):
+        read_encoder(files.encoder, files.encoder_config, tmp_path / "scaling.json")
 
 
 def test_stretches_too_short_to_decide_in_are_an_error(files: Files) -> None:

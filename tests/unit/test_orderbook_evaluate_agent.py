@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -186,6 +187,16 @@ def test_agents_of_other_positions_are_refused(tmp_path: Path) -> None:
         evaluate(files, agents, trading={"max_position": 2})
     with pytest.raises(InputError, match="trained with decision_every 5, not 7"):
         evaluate(files, agents, trading={"decision_every": 7})
+
+
+@pytest.mark.parametrize("name", ["encoder", "scaling", "windows"])
+def test_agents_of_another_book_are_refused(tmp_path: Path, name: str) -> None:
+    """Files of the same shape: nothing but their content tells them apart."""
+    mine, other = (make_files(tmp_path / f"{seed}", 0.3, states=2_000 + 10 * seed, seed=seed) for seed in range(2))
+    agents = [train(mine, 0, train_settings(decisions=128))]
+    evaluate(mine, agents)
+    with pytest.raises(InputError, match=f"0-agent: was not trained with the {name} given here"):
+        evaluate(replace(mine, **{name: getattr(other, name)}), agents)
 
 
 def test_a_split_is_named_once() -> None:
