@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -64,6 +66,15 @@ def test_splits_hold_their_own_states_and_none_twice(files: Files) -> None:
     assert [len(tape) for tape in tapes.values()] == [1_400 - LENGTH, 400 - LENGTH, 200 - LENGTH]
     assert tapes["train"].event_time[-1] < tapes["validation"].event_time[0]
     assert tapes["validation"].event_time[-1] < tapes["test"].event_time[0]
+
+
+def test_moments_that_two_splits_share_belong_to_the_earlier_one(files: Files, tmp_path: Path) -> None:
+    """Many states of one time, and no embargo: a split by places is none by times."""
+    rows = [("train", 0, 500), ("validation", 500, 700), ("validation", 710, 800), ("test", 790, 900)]
+    table = [{"split": split, "start_time": start, "end_time": end} for split, start, end in rows]
+    pq.write_table(pa.Table.from_pylist(table), tmp_path / "windows.parquet")
+    found = [split_bounds(tmp_path / "windows.parquet", split) for split in ("train", "validation", "test")]
+    assert found == [(0, 500), (501, 800), (801, 900)]
 
 
 def test_stretches_end_with_parts_segments_and_unusable_states(files: Files, tmp_path: Path) -> None:
