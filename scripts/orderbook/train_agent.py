@@ -16,7 +16,7 @@ from scripts.lib.errors import Stopped
 from scripts.lib.joblog import log
 from scripts.lib.progress import Progress
 from scripts.lib.training.checkpoint import CheckpointStore
-from scripts.lib.training.identity import identity_of, keyed_folder
+from scripts.lib.training.identity import identity_of, keyed_folder, versions
 from scripts.lib.training.interruption import StopRequests, end_of_job
 from scripts.orderbook.agent_policy import AgentDescription, digests, read_encoder, save_agent, view_of
 from scripts.orderbook.agent_training import History, Learner, make_environments
@@ -64,7 +64,8 @@ def main(
     device = choose_device(gpus)
     model, scales = read_encoder(encoder, encoder_config, scaling)
     data = [*states, windows, scaling, encoder, encoder_config]
-    folder = keyed_folder(checkpoints, identity_of(PROGRAM, settings, data) | {"seed": seed})
+    identity = identity_of(PROGRAM, settings, data) | {"seed": seed} | versions("torch", "stable-baselines3")
+    folder = keyed_folder(checkpoints, identity)
     tape = read_split(
         states, windows, "train", scales, settings.trading, settings.max_states, settings.known_levels, settings.mirror
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -10,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -349,6 +351,18 @@ def test_other_settings_seeds_and_data_begin_afresh(files: Files) -> None:
     for seed, settings in runs:
         train(files, seed, train_settings(decisions=128, **settings))
     assert len(set(folder.glob("*")) - before) == 3
+
+
+@pytest.mark.parametrize("package", ["torch", "stable-baselines3"])
+def test_other_versions_begin_afresh(files: Files, monkeypatch: pytest.MonkeyPatch, package: str) -> None:
+    """New pins make the rule run again: it must not hand over what the old ones have computed."""
+    train(files, 41, train_settings(decisions=128))
+    before = set((files.folder / "checkpoints").glob("*"))
+    real = metadata.version
+    monkeypatch.setattr(metadata, "version", lambda name: "0.1+cpu" if name == package else real(name))
+    train(files, 41, train_settings(decisions=128))
+    (new,) = set((files.folder / "checkpoints").glob("*")) - before
+    assert json.loads((new / "key.json").read_text())[package] == "0.1"
 
 
 # --------------------------------------------------------------------------------------------------------- causality
