@@ -517,7 +517,8 @@ class EvaluateOptions(Settings):
     """What the config says of the evaluation of agents."""
 
     splits: list[Literal["validation", "test"]] = Field(["validation", "test"], min_length=1, max_length=2)
-    """Splits to trade through; no agent was trained or chosen on either."""
+    """Splits to trade through; no agent was trained or chosen on either. The encoder's weights were chosen by how well
+    they fill in validation windows, so the test alone is new to both."""
     rule_threshold: float = Field(0.5, ge=0, lt=1)
     """The imbalance rule goes long above this imbalance, short below its negative, and keeps its position between."""
     rule_levels: int = Field(1, ge=1, le=1_000)
