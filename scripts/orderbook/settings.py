@@ -279,6 +279,8 @@ class PretrainSettings(TrainingSettings, MaskSettings):
     """Course of the learning rate over the steps."""
     peak: float | None = Field(2.5e-4, gt=0, le=1)
     """one-cycle: the highest learning rate."""
+    warmup: float = Field(0.3, ge=0, le=1)
+    """Share of the steps in which the learning rate rises."""
     gradient_norm: float | None = Field(1.5, gt=0)
     """Norm to which gradients are clipped; null: not at all."""
     plateau_patience: int | None = Field(5, ge=0)
