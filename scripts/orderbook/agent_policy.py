@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from scripts.lib.errors import InputError
 from scripts.lib.progress import Progress
 from scripts.lib.settings import Settings, validate_json
+from scripts.lib.training.checkpoint import sha256
 from scripts.orderbook.encoder import Encoder, load_encoder
 from scripts.orderbook.settings import TradingRules
 from scripts.orderbook.trading_env import ACCOUNT, Observation, Vectors, View, Windows, observation_space
@@ -58,6 +59,9 @@ class AgentDescription(Settings):
     """Decisions that it learned from."""
     trading: TradingRules
     """Costs, latency and inventory that it was trained with."""
+    made_with: dict[str, str]
+    """sha256 of the encoder's weights and of the scaling through which it saw the book, and of the windows that say
+    which states it was trained on."""
 
 
 class BookExtractor(BaseFeaturesExtractor):  # type: ignore[misc]
@@ -113,6 +117,8 @@ def read_encoder(weights: Path, config: Path, scaling: Path) -> tuple[Encoder, S
     encoder, scales = load_encoder(weights, config), load_scaling(scaling)
     if encoder.config.features != len(scales.features):
         raise InputError(f"{config}: reads {encoder.config.features} features, {scaling} has {len(scales.features)}")
+    if encoder.config.length != scales.length:
+        raise InputError(f"{config}: reads windows of {encoder.config.length} states, {scaling} is of {scales.length}")
     return encoder, scales
 
 
@@ -168,6 +174,11 @@ def read_description(path: Path) -> AgentDescription:
         return validate_json(AgentDescription, path.read_text(encoding="utf-8"), str(path))
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not an agent of train_agent ({error})") from None
+
+
+def digests(encoder: Path, scaling: Path, windows: Path) -> dict[str, str]:
+    """What `made_with` holds for these files."""
+    return {"encoder": sha256(encoder), "scaling": sha256(scaling), "windows": sha256(windows)}
 
 
 def load_policy(weights: Path, description: AgentDescription, encoder: Encoder) -> MultiInputActorCriticPolicy:

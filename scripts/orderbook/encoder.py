@@ -15,8 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -25,6 +25,8 @@ from scripts.orderbook.encoder_config import EXPANSION, EncoderConfig, read_conf
 
 INITIAL_SPREAD = 0.02  # standard deviation of initial weights, as in GPT-2
 ROTARY_BASE = 10_000.0
+
+DESCRIPTION = "encoder"  # name of the description within the file of the weights
 
 BlockMaker = Callable[[EncoderConfig], nn.Module]
 
@@ -196,9 +198,26 @@ def training_flops(config: EncoderConfig) -> float:
 
 
 def save_weights(path: Path, encoder: nn.Module) -> None:
-    """Write the weights of a plain encoder as safetensors, float32, always the same bytes for the same weights."""
+    """Write the weights of a plain encoder as safetensors, float32, always the same bytes for the same weights.
+
+    The description goes with them: another number of heads would fit the same weights and compute something else.
+    """
     tensors = {name: value.detach().float().cpu().contiguous() for name, value in encoder.state_dict().items()}
-    save_file(dict(sorted(tensors.items())), str(path))
+    save_file(dict(sorted(tensors.items())), str(path), {DESCRIPTION: encoder.config.model_dump_json()})
+
+
+def read_weights(path: Path) -> tuple[dict[str, Tensor], str | None]:
+    """Weights by name and the description they were saved with, None where the file has none.
+
+    Raises:
+        InputError: not a file of weights.
+    """
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (it is no mapping)
+            return found, (file.metadata() or {}).get(DESCRIPTION)
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{path}: not the weights of an encoder ({error})") from None
 
 
 def load_encoder(weights: Path, config: Path | None = None) -> Encoder:
@@ -214,10 +233,11 @@ def load_encoder(weights: Path, config: Path | None = None) -> Encoder:
     if config is None:
         weights, config = weights / "model.safetensors", weights / "encoder.json"
     encoder = Encoder(read_config(config))
+    tensors, described = read_weights(weights)
+    if described != encoder.config.model_dump_json():
+        raise InputError(f"{weights}: does not fit {config} (saved with the description {described})")
     try:
-        encoder.load_state_dict(load_file(str(weights)))
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"{weights}: not the weights of an encoder ({error})") from None
+        encoder.load_state_dict(tensors)
     except RuntimeError as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{weights}: does not fit {config} ({reason})") from None

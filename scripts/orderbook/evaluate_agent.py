@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,9 +15,11 @@ from scripts.lib import job
 from scripts.lib.errors import InputError
 from scripts.lib.joblog import log
 from scripts.lib.plots import save_svg
+from scripts.lib.tables import write_csv
 from scripts.orderbook.agent_policy import (
     AgentDescription,
     decider,
+    digests,
     load_policy,
     read_description,
     read_encoder,
@@ -87,6 +87,7 @@ def main(
     model, scales = read_encoder(encoder, encoder_config, scaling)
     descriptions = [read_description(path) for path in agents]
     check_rules(agents, descriptions, settings)
+    check_inputs(agents, descriptions, digests(encoder, scaling, windows))
     found = []
     for split in settings.splits:
         tape = read_split(states, windows, split, scales, settings.trading, settings.max_states, settings.known_levels)
@@ -100,10 +101,10 @@ def main(
         walks[RANDOM] = random_walks(tape, rows, settings, walks[AGENT])
         found.append(Traded(split, tape, rows, walks))
     table = evaluate(found, settings)
-    write_table(evaluation, [row.row() for row in table])
+    write_csv(evaluation, [row.row() for row in table])
     save_svg(draw_evaluation(found, table, asset), plot, f"{asset}: agents and baselines out of sample")
-    write_table(trades, trade_rows(found), TRADE_COLUMNS)
-    write_table(equity, equity_rows(found, settings.max_points))
+    write_csv(trades, trade_rows(found), TRADE_COLUMNS)
+    write_csv(equity, equity_rows(found, settings.max_points))
     write_predictions(predictions, found, asset, settings.trading.decision_every)
     report(table)
 
@@ -125,6 +126,15 @@ def check_rules(paths: list[Path], agents: list[AgentDescription], settings: Eva
             trained, wanted = getattr(agent.trading, key), getattr(settings.trading, key)
             if trained != wanted:
                 raise InputError(f"{path}: trained with {key} {trained}, not {wanted}")
+
+
+def check_inputs(paths: list[Path], agents: list[AgentDescription], given: dict[str, str]) -> None:
+    """Raises: InputError: an agent saw the book through another encoder or scaling, or learned from other splits, so
+    that what is out of sample here need not be so for it."""
+    for path, agent in zip(paths, agents, strict=True):
+        for name, digest in given.items():
+            if agent.made_with.get(name) != digest:
+                raise InputError(f"{path}: was not trained with the {name} given here (sha256 {digest[:16]}…)")
 
 
 def baselines(tape: Tape, rows: list[range], settings: EvaluateAgentSettings) -> dict[str, list[Walk]]:
@@ -229,27 +239,6 @@ def write_predictions(path: Path, found: list[Traded], asset: str, horizon: int)
         "split": pa.array(split[order]),
     }
     pq.write_table(pa.table(columns), path)
-
-
-def write_table(path: Path, rows: Iterable[dict[str, Any]], columns: Iterable[str] = ()) -> None:
-    """CSV, numbers to ten digits, undefined ones empty; `columns` for a table that may have no row."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        names = list(columns)
-        if names:
-            writer.writerow(names)
-        for row in rows:
-            if not names:
-                names = list(row)
-                writer.writerow(names)
-            writer.writerow(text(row[name]) for name in names)
-
-
-def text(value: object) -> str:
-    """A cell."""
-    if isinstance(value, float):  # NumPy's too
-        return "" if math.isnan(value) else f"{value:.10g}"
-    return str(value)
 
 
 def iso(ns: int) -> str:

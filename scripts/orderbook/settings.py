@@ -279,6 +279,8 @@ class PretrainSettings(TrainingSettings, MaskSettings):
     """Course of the learning rate over the steps."""
     peak: float | None = Field(2.5e-4, gt=0, le=1)
     """one-cycle: the highest learning rate."""
+    warmup: float = Field(0.3, ge=0, le=1)
+    """Share of the steps in which the learning rate rises."""
     gradient_norm: float | None = Field(1.5, gt=0)
     """Norm to which gradients are clipped; null: not at all."""
     plateau_patience: int | None = Field(5, ge=0)
@@ -517,7 +519,8 @@ class EvaluateOptions(Settings):
     """What the config says of the evaluation of agents."""
 
     splits: list[Literal["validation", "test"]] = Field(["validation", "test"], min_length=1, max_length=2)
-    """Splits to trade through; no agent was trained or chosen on either."""
+    """Splits to trade through; no agent was trained or chosen on either. The encoder's weights were chosen by how well
+    they fill in validation windows, so the test alone is new to both."""
     rule_threshold: float = Field(0.5, ge=0, lt=1)
     """The imbalance rule goes long above this imbalance, short below its negative, and keeps its position between."""
     rule_levels: int = Field(1, ge=1, le=1_000)

@@ -99,7 +99,7 @@ class Account:
     def _enter(self, size: float, price: float) -> None:
         """Book a fill: the mean entry price changes where the position grows or changes its side."""
         before, after = self.position, self.position + size
-        if abs(after) <= 1e-9 * self._rules.unit:
+        if before * size < 0 and abs(after) <= 1e-9 * self._rules.unit:  # closed but for a crumb of rounding
             after = 0.0
         if before * size >= 0:
             self.entry = (self.entry * before + price * size) / after

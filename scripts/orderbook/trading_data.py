@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from scripts.lib.errors import InputError
 from scripts.lib.joblog import log
 from scripts.lib.progress import Progress
+from scripts.lib.splits import NAMES
 from scripts.orderbook.settings import TradingRules
 from scripts.orderbook.states_reader import Batch, StatesReader
 from scripts.orderbook.taker_fills import Latency
@@ -55,7 +56,7 @@ def read_split(
     Args:
         states: Parquet of parse_book, all parts of a feed in time order.
         windows: windows.parquet of balance_windows: the split reaches from its first window's start to the last one's
-            end. Windows of two splits never overlap, so neither do tapes.
+            end, without the moments of the splits before it. Windows of two splits never overlap, so neither do tapes.
         split: train, validation or test.
         scaling: of the features.
         rules: latency.
@@ -99,6 +100,9 @@ def rows_of(tape: Tape, length: int, rules: TradingRules, windows: Path) -> list
 def split_bounds(windows: Path, split: str) -> tuple[int, int]:
     """Event times (ns) of a split's first and last state.
 
+    Windows are split by their places among the states. Where several states have one time, or the venue's clock goes
+    back, the split before may reach into this one's times: those are left to it.
+
     Raises:
         InputError: not a file of balance_windows, or no window of that split in it.
     """
@@ -109,7 +113,10 @@ def split_bounds(windows: Path, split: str) -> tuple[int, int]:
     chosen = table.filter(pc.equal(table["split"], split))
     if not chosen.num_rows:
         raise InputError(f"{windows}: no window of the split '{split}'")
-    return int(pc.min(chosen["start_time"]).as_py()), int(pc.max(chosen["end_time"]).as_py())
+    start, end = int(pc.min(chosen["start_time"]).as_py()), int(pc.max(chosen["end_time"]).as_py())
+    before = table.filter(pc.is_in(table["split"], pa.array(NAMES[: NAMES.index(split)], pa.string())))
+    taken = [int(pc.max(before["end_time"]).as_py())] if before.num_rows else []
+    return max([start, *(last + 1 for last in taken)]), end
 
 
 def read_rows(states: list[Path], start: int, end: int, needed: Needed, max_states: int) -> Rows:

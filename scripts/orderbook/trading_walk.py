@@ -141,7 +141,7 @@ def imbalance_trader(tape: Tape, rules: TradingRules, levels: int, threshold: fl
 
     def choose(account: Account, notional: float) -> Choice:
         nonlocal target
-        if not account.position and not account.trades:  # a new stretch
+        if not account.committed and not account.trades:  # a new stretch
             target = 0
         now = float(imbalance[account.row])
         if abs(now) > threshold:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,10 +13,11 @@ from scripts.lib.devices import choose_device
 from scripts.lib.errors import Stopped
 from scripts.lib.joblog import log
 from scripts.lib.progress import Progress
+from scripts.lib.tables import write_csv
 from scripts.lib.training.checkpoint import CheckpointStore
-from scripts.lib.training.identity import identity_of, keyed_folder
+from scripts.lib.training.identity import identity_of, keyed_folder, versions
 from scripts.lib.training.interruption import StopRequests, end_of_job
-from scripts.orderbook.agent_policy import AgentDescription, read_encoder, save_agent, view_of
+from scripts.orderbook.agent_policy import AgentDescription, digests, read_encoder, save_agent, view_of
 from scripts.orderbook.agent_training import History, Learner, make_environments
 from scripts.orderbook.encoder import Encoder
 from scripts.orderbook.settings import AgentRun, TrainAgentSettings
@@ -64,7 +63,8 @@ def main(
     device = choose_device(gpus)
     model, scales = read_encoder(encoder, encoder_config, scaling)
     data = [*states, windows, scaling, encoder, encoder_config]
-    folder = keyed_folder(checkpoints, identity_of(PROGRAM, settings, data) | {"seed": seed})
+    identity = identity_of(PROGRAM, settings, data) | {"seed": seed} | versions("torch", "stable-baselines3")
+    folder = keyed_folder(checkpoints, identity)
     tape = read_split(
         states, windows, "train", scales, settings.trading, settings.max_states, settings.known_levels, settings.mirror
     )
@@ -77,7 +77,8 @@ def main(
         environments, settings, model, vectors, seed, device if settings.encoder == "trained" else torch.device("cpu")
     )
     learn(learner, folder, settings.run)
-    save_agent(learner.model.policy, describe(learner, model, settings, unit, seed), policy, agent)
+    made_with = digests(encoder, scaling, windows)
+    save_agent(learner.model.policy, describe(learner, model, settings, unit, seed, made_with), policy, agent)
     write_history(history, learner.history)
 
 
@@ -116,24 +117,21 @@ def keeper(
 
 
 def describe(
-    learner: Learner, encoder: Encoder, settings: TrainAgentSettings, unit: float, seed: int
+    learner: Learner, encoder: Encoder, settings: TrainAgentSettings, unit: float, seed: int, made_with: dict[str, str]
 ) -> AgentDescription:
     """agent.json."""
     config = encoder.config
     return AgentDescription(
         encoder=settings.encoder, hidden=settings.hidden, length=config.length, features=config.features,
         width=config.width, reward_bps=unit, seed=seed, decisions=learner.decisions, trading=settings.trading,
+        made_with=made_with,
     )  # fmt: skip
 
 
 def write_history(path: Path, history: History) -> None:
     """One row a rollout: decisions so far, the costs' weight, mean reward a decision, episodes ended and what they
     earned net of all costs (basis points), then what PPO reports."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["rollout", *history[0]])
-        for number, row in enumerate(history, start=1):
-            writer.writerow([number, *("" if math.isnan(value) else f"{value:.9g}" for value in row.values())])
+    write_csv(path, ({"rollout": number} | row for number, row in enumerate(history, start=1)), digits=9)
 
 
 if __name__ == "__main__":

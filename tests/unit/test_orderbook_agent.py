@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -9,10 +10,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -63,6 +68,15 @@ def test_splits_hold_their_own_states_and_none_twice(files: Files) -> None:
     assert [len(tape) for tape in tapes.values()] == [1_400 - LENGTH, 400 - LENGTH, 200 - LENGTH]
     assert tapes["train"].event_time[-1] < tapes["validation"].event_time[0]
     assert tapes["validation"].event_time[-1] < tapes["test"].event_time[0]
+
+
+def test_moments_that_two_splits_share_belong_to_the_earlier_one(files: Files, tmp_path: Path) -> None:
+    """Many states of one time, and no embargo: a split by places is none by times."""
+    rows = [("train", 0, 500), ("validation", 500, 700), ("validation", 710, 800), ("test", 790, 900)]
+    table = [{"split": split, "start_time": start, "end_time": end} for split, start, end in rows]
+    pq.write_table(pa.Table.from_pylist(table), tmp_path / "windows.parquet")
+    found = [split_bounds(tmp_path / "windows.parquet", split) for split in ("train", "validation", "test")]
+    assert found == [(0, 500), (501, 800), (801, 900)]
 
 
 def test_stretches_end_with_parts_segments_and_unusable_states(files: Files, tmp_path: Path) -> None:
@@ -130,6 +144,12 @@ def test_wrong_files_are_named(files: Files, changes: dict[str, str], message: s
         inputs[name] = [inputs[other]] if name == "states" else inputs[other]
     with pytest.raises(InputError, match=message):
         train(Files(**inputs, folder=files.folder), 0, train_settings())
+
+
+def test_a_scaling_of_other_windows_is_refused(files: Files, tmp_path: Path) -> None:
+    replace(load_scaling(files.scaling), length=LENGTH + 1).save(tmp_path / "scaling.json")
+    with pytest.raises(InputError, match=r"encoder.json: reads windows of 16 states, .*scaling.json is of 17"):
+        read_encoder(files.encoder, files.encoder_config, tmp_path / "scaling.json")
 
 
 def test_stretches_too_short_to_decide_in_are_an_error(files: Files) -> None:
@@ -331,6 +351,18 @@ def test_other_settings_seeds_and_data_begin_afresh(files: Files) -> None:
     for seed, settings in runs:
         train(files, seed, train_settings(decisions=128, **settings))
     assert len(set(folder.glob("*")) - before) == 3
+
+
+@pytest.mark.parametrize("package", ["torch", "stable-baselines3"])
+def test_other_versions_begin_afresh(files: Files, monkeypatch: pytest.MonkeyPatch, package: str) -> None:
+    """New pins make the rule run again: it must not hand over what the old ones have computed."""
+    train(files, 41, train_settings(decisions=128))
+    before = set((files.folder / "checkpoints").glob("*"))
+    real = metadata.version
+    monkeypatch.setattr(metadata, "version", lambda name: "0.1+cpu" if name == package else real(name))
+    train(files, 41, train_settings(decisions=128))
+    (new,) = set((files.folder / "checkpoints").glob("*")) - before
+    assert json.loads((new / "key.json").read_text())[package] == "0.1"
 
 
 # --------------------------------------------------------------------------------------------------------- causality

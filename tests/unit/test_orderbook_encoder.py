@@ -264,6 +264,19 @@ def test_files_that_are_no_encoder_are_named(tmp_path: Path, name: str, content:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("changes", [{"heads": 4}, {"length": 64}])
+def test_a_description_that_fits_the_weights_but_is_not_theirs_is_refused(
+    tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    assert not changes.items() <= tiny().model_dump().items()
+    encoder = trained(tiny())
+    Encoder(tiny(**changes)).load_state_dict(encoder.state_dict())  # nothing in the weights tells
+    save_weights(tmp_path / "model.safetensors", encoder)
+    write_config(tmp_path / "encoder.json", tiny(**changes))
+    with pytest.raises(InputError, match=r"model.safetensors: does not fit .*encoder.json"):
+        load_encoder(tmp_path)
+
+
 @pytest.mark.parametrize(
     "changes", [{"features": 20}, {"width": 24}, {"heads": 3}, {"heads": 32}, {"fill": "mean"}, {"layers": 0}]
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,12 @@ import torch
 
 from scripts.lib.errors import InputError
 from scripts.orderbook.settings import EvaluateAgentSettings, TradingRules
+from scripts.orderbook.taker_fills import Latency
 from scripts.orderbook.trading_statistics import Resampling, interval, stationary_times
 from scripts.orderbook.trading_tape import decision_rows
 from scripts.orderbook.trading_walk import changes_of, constant_trader, imbalance_trader, random_trader, walk
 from tests.unit.agent_files import LENGTH, RULES, Files, evaluate, make_files, train, train_settings
-from tests.unit.trading_tapes import simulated_tape
+from tests.unit.trading_tapes import simulated_tape, tape_of
 
 LEARNING: dict[str, Any] = {
     "decisions": 16_384, "environments": 8, "rollout": 128, "batch": 256, "epochs": 4, "hidden": [32], "episode": 100,
@@ -188,6 +190,16 @@ def test_agents_of_other_positions_are_refused(tmp_path: Path) -> None:
         evaluate(files, agents, trading={"decision_every": 7})
 
 
+@pytest.mark.parametrize("name", ["encoder", "scaling", "windows"])
+def test_agents_of_another_book_are_refused(tmp_path: Path, name: str) -> None:
+    """Files of the same shape: nothing but their content tells them apart."""
+    mine, other = (make_files(tmp_path / f"{seed}", 0.3, states=2_000 + 10 * seed, seed=seed) for seed in range(2))
+    agents = [train(mine, 0, train_settings(decisions=128))]
+    evaluate(mine, agents)
+    with pytest.raises(InputError, match=f"0-agent: was not trained with the {name} given here"):
+        evaluate(replace(mine, **{name: getattr(other, name)}), agents)
+
+
 def test_a_split_is_named_once() -> None:
     with pytest.raises(ValueError, match="splits: a split is named twice"):
         EvaluateAgentSettings(splits=["test", "test"])
@@ -209,8 +221,12 @@ def test_hold_pays_two_fills_and_random_changes_as_often_as_it_is_told() -> None
     assert {-1, 0, 1} == set(wild.target.tolist())
 
 
-def test_the_imbalance_rule_follows_the_book() -> None:
-    tape, rules = simulated_tape(3, 2_000), TradingRules(**RULES)
+@pytest.mark.parametrize("latency", [1, 12])
+def test_the_imbalance_rule_follows_the_book(latency: int) -> None:
+    """Also while its first order is on its way, two decisions long."""
+    levels, rules = simulated_tape(3, 2_000).levels, TradingRules(**RULES)
+    levels[LENGTH : LENGTH + 20, [1, 3], 0] = 5.0  # only the first decision sees an imbalance
+    tape = tape_of(levels, latency=Latency(latency, 0))
     rows = decision_rows(tape, LENGTH, rules.decision_every)
     found = walk(tape, rows, rules, imbalance_trader(tape, rules, 1, 0.5), "imbalance")
     bids, asks = tape.levels[found.row, 1, 0], tape.levels[found.row, 3, 0]

@@ -143,6 +143,17 @@ def test_a_thin_book_fills_in_part_and_the_next_decision_asks_for_the_rest() -> 
     assert [trade.wanted for trade in account.trades] == pytest.approx([1.0, 0.7])
 
 
+def test_a_fill_far_smaller_than_the_order_is_a_position() -> None:
+    levels = book_levels(np.full(40, 1000.0), np.full(40, 1.0), np.full((40, 2), 0.3), 1)
+    account = Account(tape_of(levels), TradingRules(unit=1e9, decision_every=1), 10)
+    account.aim(1e9)
+    account.advance(11)
+    assert account.position == pytest.approx(0.3, rel=1e-6)
+    account.close()
+    assert account.position == 0
+    assert account.equity == pytest.approx(account.gross - account.costs)
+
+
 def test_what_is_seen_at_k_does_not_change_with_the_states_after_k() -> None:
     tape = simulated_tape(4, states=400)
     rows = decision_rows(tape, LENGTH, 3)[0]

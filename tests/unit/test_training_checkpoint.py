@@ -139,6 +139,20 @@ def test_a_damaged_newest_is_named_and_the_one_before_is_taken(
         assert again.step == 3
 
 
+def test_a_checkpoint_of_another_training_is_named_and_passed_over(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with CheckpointStore(tmp_path / "one") as one, CheckpointStore(tmp_path / "two") as two:
+        save(one, 5)
+        save(two, 3)
+        shutil.copytree(tmp_path / "one" / "step-000000005", tmp_path / "two" / "step-000000005")
+        with caplog.at_level("WARNING", logger="tidemill"):
+            found = two.newest()
+    assert found is not None
+    assert found.step == 3
+    assert "two/step-000000005: of another training, one" in caplog.text
+
+
 def test_where_all_are_damaged_there_is_none(tmp_path: Path) -> None:
     with CheckpointStore(tmp_path, keep=3) as store:
         save(store, 1, 2)

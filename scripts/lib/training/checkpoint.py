@@ -6,7 +6,8 @@
 
     folder/lock                  held while the store is open; says who holds it
     folder/key.json              what the folder's name is a digest of
-    folder/step-000000120/       files of `write`, and manifest.json with their sizes and sha256
+    folder/step-000000120/       files of `write`, and manifest.json with their sizes and sha256, and the folder's name:
+                                 a checkpoint put there from another training is not taken for one of this
 
 Nothing here knows PyTorch: a line with another kind of training keeps its state with it too.
 """
@@ -87,7 +88,8 @@ class CheckpointStore:
         with atomic({"checkpoint": self._path(step)}, frozenset({"checkpoint"})) as temporary:
             folder = temporary["checkpoint"]
             write(folder)
-            manifest = {"step": step, "info": info, "needs": needs, "files": describe_files(folder)}
+            manifest = {"of": self.folder.name, "step": step, "info": info, "needs": needs}
+            manifest["files"] = describe_files(folder)
             (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
         self._prune()
 
@@ -179,15 +181,17 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     """Read the manifest of a checkpoint and compare its files with it.
 
     Raises:
-        Damaged: a file is missing, or is not as it was written.
+        Damaged: a file is missing, or is not as it was written, or the checkpoint is of another training.
     """
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        step, info, files = manifest["step"], manifest["info"], manifest["files"]
+        of, step, info, files = (manifest[key] for key in ("of", "step", "info", "files"))
     except (FileNotFoundError, NotADirectoryError):
         raise Damaged(f"{folder / MANIFEST}: not there") from None
     except (ValueError, KeyError, TypeError):
         raise Damaged(f"{folder / MANIFEST}: not as it was written") from None
+    if of != folder.parent.name:
+        raise Damaged(f"{folder}: of another training, {of}")
     for name, said in files.items():
         _compare(folder / name, said)
     return Checkpoint(step, folder, info)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,11 @@ def identity_of(program: str, settings: Settings, data: Sequence[Path]) -> dict[
         "settings": what_is_computed(settings.model_dump(mode="json")),
         "data": data_digests(data),
     }
+
+
+def versions(*packages: str) -> dict[str, str]:
+    """Versions of the packages that compute a training, without the build they are of (CPU or CUDA)."""
+    return {package: metadata.version(package).partition("+")[0] for package in packages}
 
 
 def code_digest(program: str) -> str:

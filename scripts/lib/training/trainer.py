@@ -31,7 +31,7 @@ from scripts.lib.training import memory
 from scripts.lib.training.checkpoint import Checkpoint, CheckpointStore
 from scripts.lib.training.distributed import Ranks
 from scripts.lib.training.evaluation import Figures, Interrupted, evaluate
-from scripts.lib.training.identity import identity_of, keyed_folder
+from scripts.lib.training.identity import identity_of, keyed_folder, versions
 from scripts.lib.training.interruption import StopRequests, end_of_job
 from scripts.lib.training.loader import Piece, pieces_of_step, prefetched, training_fetcher
 from scripts.lib.training.metrics import Metrics
@@ -93,7 +93,7 @@ def train(
     """
     check(task, settings, ranks)
     precision = _choose(settings, ranks)
-    key = {"transformer_engine": precision.transformer_engine, "torch": torch.__version__.partition("+")[0]}
+    key = {"transformer_engine": precision.transformer_engine} | versions("torch")
     with ExitStack() as stack:
         stop = stack.enter_context(StopRequests(settings.run.stop_minutes, ranks.from_first(end_of_job)))
         folder = ranks.from_first(lambda: keyed_folder(root, identity_of(program, stage or settings, data) | key))
