@@ -12,6 +12,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from stat import S_IMODE
 
 from scripts.lib.errors import InputError
 
@@ -32,12 +33,12 @@ def atomic(targets: dict[str, Path], directories: frozenset[str] = frozenset()) 
     """
     temporary = {name: temporary_path(path) for name, path in targets.items()}
     try:
-        for name, path in temporary.items():
-            _prepare(path, targets[name], name in directories)
+        modes = {name: _prepare(path, targets[name], name in directories) for name, path in temporary.items()}
         yield temporary
         for name, path in temporary.items():
             if not path.exists():
                 raise RuntimeError(f"the program did not write its output {name} ({targets[name]})")
+            path.chmod(modes[name])  # some libraries write files that their owner alone may read
             flush(path)
         for name, path in temporary.items():
             replace(path, targets[name])
@@ -53,7 +54,8 @@ def temporary_path(path: Path) -> Path:
     return path.with_name(f".{stem}.{socket.gethostname()}-{os.getpid()}{MARK}{suffix}")
 
 
-def _prepare(path: Path, target: Path, directory: bool) -> None:
+def _prepare(path: Path, target: Path, directory: bool) -> int:
+    """Make room for an output. Returns the permissions that the user's umask gives to it."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _sweep(path)
@@ -62,9 +64,12 @@ def _prepare(path: Path, target: Path, directory: bool) -> None:
             path.mkdir()
         else:  # a folder without write permission is told now, not after the work
             path.touch()
+        mode = S_IMODE(path.stat().st_mode)
+        if not directory:
             path.unlink()
     except OSError as error:
         raise InputError(f"{path.parent}: cannot write there: {error.strerror}") from None
+    return mode
 
 
 def _sweep(path: Path) -> None:

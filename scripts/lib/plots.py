@@ -21,6 +21,7 @@ matplotlib.rcParams.update(
         "axes.spines.top": False,
         "axes.spines.right": False,
         "axes.grid": True,
+        "axes.axisbelow": True,  # the grid lies behind bars and maps
         "grid.color": "#dddddd",
         "grid.linewidth": 0.6,
         "legend.frameon": False,

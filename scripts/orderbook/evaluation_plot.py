@@ -5,6 +5,7 @@ from __future__ import annotations
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
 from scripts.lib.plots import ASK, BID, NEUTRAL
@@ -41,7 +42,9 @@ def draw_equity(axes: Axes, part: Traded) -> None:
         axes.plot(times[shown], nets.mean(axis=0), color=COLOURS[trader], linewidth=1.6, label=trader)
     axes.set_title(part.split, fontsize=9)
     axes.set_xlabel("event time, UTC")
-    axes.tick_params(axis="x", labelrotation=30)
+    locator = AutoDateLocator(minticks=3, maxticks=6)
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
 
 
 def draw_intervals(axes: Axes, rows: list[Earned]) -> None:

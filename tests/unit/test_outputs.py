@@ -247,3 +247,18 @@ def test_flush_takes_files_and_folders(tmp_path: Path) -> None:
     (tmp_path / "x").touch()
     flush(tmp_path)
     flush(tmp_path / "x")
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o027, 0o077])
+def test_outputs_have_the_permissions_of_the_user_s_umask_whatever_a_library_gave_them(
+    tmp_path: Path, mask: int
+) -> None:
+    """Safetensors writes files that nobody but their owner may read."""
+    before = os.umask(mask)
+    try:
+        with atomic({"weights": tmp_path / "weights", "folder": tmp_path / "folder"}, frozenset({"folder"})) as paths:
+            os.close(os.open(paths["weights"], os.O_CREAT, 0o600))
+    finally:
+        os.umask(before)
+    assert (tmp_path / "weights").stat().st_mode & 0o777 == 0o666 & ~mask
+    assert (tmp_path / "folder").stat().st_mode & 0o777 == 0o777 & ~mask

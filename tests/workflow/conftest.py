@@ -29,6 +29,19 @@ preflight:
   check: {matrix_size: 32, buffer_mb: 1, repeats: 1}
 """
 CONFIG = ("config/demo.yaml", "small.yaml")
+# laid over the demo's values where the line runs on captures of thousands of states
+TOY = """
+orderbook:
+  balance: {length: 16, stride: 16, min_windows: 5}
+  encoder:
+    pretrain: {temporal_dim: 16, batch: 16, max_steps: 60, evaluate_windows: 100}
+    inference: {repeats: 10, warm_up: 1, windows: 20}
+    export: {windows: 2}
+  agent:
+    seeds: [0, 1]
+    train: {decisions: 512, environments: 2, rollout: 64, batch: 64, epochs: 1, hidden: [8]}
+    evaluate: {draws: 100}
+"""
 
 
 @pytest.fixture(scope="session")

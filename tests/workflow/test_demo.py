@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import clean_environment, copy_repository
+from tests.workflow.conftest import TOY
 
 
 def make(clone: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -69,12 +70,13 @@ def test_the_crate_of_the_demo_is_written(demo: subprocess.CompletedProcess[str]
 def test_the_demo_runs_on_a_real_capture_by_one_change_of_the_config(
     demo: subprocess.CompletedProcess[str], clone: Path, real_data: Callable[[str], Path]
 ) -> None:
-    """The change is the one that the README shows."""
+    """The change is the one that the README shows; smaller sizes lie over the demo's."""
     capture = real_data("orderbook/binance/usdm/btcusdt_20240808.gz")
     example = re.search(r"```yaml\n# mine\.yaml\n(.*?)```", (clone / "README.md").read_text(), re.DOTALL)
     assert example is not None
     (clone / "mine.yaml").write_text(example[1].replace("/data/binance", str(capture.parent)))
-    done = make(clone, "demo", "CONFIG=mine.yaml")
+    (clone / "toy.yaml").write_text(TOY)
+    done = make(clone, "demo", "CONFIG=mine.yaml toy.yaml")
     assert done.returncode == 0, done.stdout + done.stderr
     quality = json.loads((clone / "results/orderbook/btcusdt/quality/20240808.json").read_text())
     check = quality["best_quote_check"]
