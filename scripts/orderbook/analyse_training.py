@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-from pathlib import Path
-
 from scripts.lib import job
 from scripts.lib.errors import InputError
 from scripts.lib.plots import save_svg
-from scripts.lib.training.curves import Row, draw_runs, read_run, summary
+from scripts.lib.tables import write_csv
+from scripts.lib.training.curves import draw_runs, read_run, summary
 
 TITLE = "Trainings of the order-book encoder"
 
@@ -28,16 +26,7 @@ def main(history: list[job.InputFile], names: list[str], curves: job.OutputFile,
         raise InputError("--names: a name is given twice")
     runs = [read_run(name, path) for name, path in zip(names, history, strict=True)]
     save_svg(draw_runs(runs, TITLE), curves, TITLE)
-    write_table(table, [summary(run) for run in runs])
-
-
-def write_table(path: Path, rows: list[Row]) -> None:
-    """Write the CSV; numbers with six digits, empty where there is none."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        for row in rows:
-            writer.writerow({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()})
+    write_csv(table, [summary(run) for run in runs], digits=6)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from scripts.lib.errors import InputError
 from scripts.lib.joblog import log
 from scripts.lib.plots import ASK, BID, NEUTRAL, save_svg
 from scripts.lib.splits import LEFT_OUT, NAMES, SPLITS, TRAIN, assign, cut_places
+from scripts.lib.tables import write_csv
 from scripts.orderbook.conditions import Conditions, draw, fit_conditions
 from scripts.orderbook.settings import BalanceSettings
 from scripts.orderbook.window_scan import MEASURES, Scan, count_states, scan
@@ -84,7 +84,7 @@ def main(
     write_table(windows, draws, bins, [path.stem for path in states])
     found.scaling.save(scaling)
     rows = condition_rows(draws, bins)
-    write_conditions(conditions, rows)
+    write_csv(conditions, rows)
     write_summary(summary, found, cuts, int((split == LEFT_OUT).sum()), draws, bins)
     save_svg(draw_conditions(rows, title), plot, f"{title}: conditions of the windows")
     told = ", ".join(f"{len(d.taken)} of {len(d.windows)} for {name}" for d, name in zip(draws, NAMES, strict=True))
@@ -155,13 +155,6 @@ def condition_rows(draws: list[Draw], bins: Conditions) -> list[dict[str, Any]]:
             counts = {"available": int(available[code]), "taken": int(taken[code])}
             rows.append({"condition": name, "split": split} | counts | dict(zip(MEASURES, places, strict=True)))
     return rows
-
-
-def write_conditions(path: Path, rows: list[dict[str, Any]]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 def write_summary(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from scripts.lib import job
 from scripts.lib.errors import InputError
 from scripts.lib.joblog import log
 from scripts.lib.plots import save_svg
+from scripts.lib.tables import write_csv
 from scripts.orderbook.agent_policy import (
     AgentDescription,
     decider,
@@ -102,10 +101,10 @@ def main(
         walks[RANDOM] = random_walks(tape, rows, settings, walks[AGENT])
         found.append(Traded(split, tape, rows, walks))
     table = evaluate(found, settings)
-    write_table(evaluation, [row.row() for row in table])
+    write_csv(evaluation, [row.row() for row in table])
     save_svg(draw_evaluation(found, table, asset), plot, f"{asset}: agents and baselines out of sample")
-    write_table(trades, trade_rows(found), TRADE_COLUMNS)
-    write_table(equity, equity_rows(found, settings.max_points))
+    write_csv(trades, trade_rows(found), TRADE_COLUMNS)
+    write_csv(equity, equity_rows(found, settings.max_points))
     write_predictions(predictions, found, asset, settings.trading.decision_every)
     report(table)
 
@@ -240,27 +239,6 @@ def write_predictions(path: Path, found: list[Traded], asset: str, horizon: int)
         "split": pa.array(split[order]),
     }
     pq.write_table(pa.table(columns), path)
-
-
-def write_table(path: Path, rows: Iterable[dict[str, Any]], columns: Iterable[str] = ()) -> None:
-    """CSV, numbers to ten digits, undefined ones empty; `columns` for a table that may have no row."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        names = list(columns)
-        if names:
-            writer.writerow(names)
-        for row in rows:
-            if not names:
-                names = list(row)
-                writer.writerow(names)
-            writer.writerow(text(row[name]) for name in names)
-
-
-def text(value: object) -> str:
-    """A cell."""
-    if isinstance(value, float):  # NumPy's too
-        return "" if math.isnan(value) else f"{value:.10g}"
-    return str(value)
 
 
 def iso(ns: int) -> str:

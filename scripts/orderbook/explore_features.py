@@ -11,9 +11,10 @@ from matplotlib.figure import Figure
 from scripts.lib import job
 from scripts.lib.joblog import log
 from scripts.lib.plots import NEUTRAL, save_svg
+from scripts.lib.tables import write_csv
 from scripts.orderbook.feature_columns import VOLATILITY, unit
 from scripts.orderbook.feature_sample import FeatureSample, read_sample
-from scripts.orderbook.feature_statistics import autocorrelation_of, feature_statistics, write_statistics
+from scripts.orderbook.feature_statistics import autocorrelation_of, feature_statistics
 from scripts.orderbook.settings import ExploreSettings
 
 SHOWN = (0.005, 0.995)  # quantiles between which the axes run
@@ -47,7 +48,7 @@ def main(
     save_svg(draw_distributions(sample, settings.bins, title), distributions, f"{title}: distributions of the features")
     save_svg(draw_autocorrelation(sample, settings.lags, title), autocorrelation, f"{title}: autocorrelation")
     save_svg(draw_regimes(sample, settings.bins, title), regimes, f"{title}: regimes of volatility and spread")
-    write_statistics(statistics, feature_statistics(sample, settings.lags))
+    write_csv(statistics, feature_statistics(sample, settings.lags))
 
 
 def draw_distributions(sample: FeatureSample, bins: int, title: str) -> Figure:

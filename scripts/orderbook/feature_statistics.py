@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-from pathlib import Path
-
 import numpy as np
 
 from scripts.orderbook.feature_columns import unit
@@ -45,17 +42,3 @@ def autocorrelation_of(values: np.ndarray, stretch: np.ndarray, lag: int) -> tup
         return np.nan, len(later)
     later, earlier = later - later.mean(), earlier - earlier.mean()
     return float((later @ earlier) / np.sqrt((later @ later) * (earlier @ earlier))), len(later)
-
-
-def write_statistics(path: Path, rows: list[dict[str, object]]) -> None:
-    """Write the rows as CSV, numbers to ten digits, undefined ones empty."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(rows[0])
-        writer.writerows([_text(value) for value in row.values()] for row in rows)
-
-
-def _text(value: object) -> str:
-    if isinstance(value, float):
-        return "" if np.isnan(value) else f"{value:.10g}"
-    return str(value)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import math
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -13,6 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from scripts.lib.plots import ASK, BID, NEUTRAL
+from scripts.lib.tables import write_csv
 from scripts.orderbook.reconstruction import ALL, COPY_LAST, LINEAR, METHODS, MODEL, Errors, Estimate, estimate
 
 COLOURS = {MODEL: BID, COPY_LAST: NEUTRAL, LINEAR: ASK}
@@ -61,16 +60,7 @@ def figures(found: Estimate) -> Row:
 
 def write_rows(path: Path, rows: list[Row]) -> None:
     """Write a CSV; numbers with six digits, empty where there is none."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({key: _shown(value) for key, value in row.items()} for row in rows)
-
-
-def _shown(value: str | int | float) -> str | int:
-    if isinstance(value, float):
-        return "" if math.isnan(value) else f"{value:.6g}"
-    return value
+    write_csv(path, rows, digits=6)
 
 
 def draw_conditions(rows: list[Row], title: str) -> Figure:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +13,7 @@ from scripts.lib.devices import choose_device
 from scripts.lib.errors import Stopped
 from scripts.lib.joblog import log
 from scripts.lib.progress import Progress
+from scripts.lib.tables import write_csv
 from scripts.lib.training.checkpoint import CheckpointStore
 from scripts.lib.training.identity import identity_of, keyed_folder, versions
 from scripts.lib.training.interruption import StopRequests, end_of_job
@@ -132,11 +131,7 @@ def describe(
 def write_history(path: Path, history: History) -> None:
     """One row a rollout: decisions so far, the costs' weight, mean reward a decision, episodes ended and what they
     earned net of all costs (basis points), then what PPO reports."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["rollout", *history[0]])
-        for number, row in enumerate(history, start=1):
-            writer.writerow([number, *("" if math.isnan(value) else f"{value:.9g}" for value in row.values())])
+    write_csv(path, ({"rollout": number, **row} for number, row in enumerate(history, start=1)), digits=9)
 
 
 if __name__ == "__main__":

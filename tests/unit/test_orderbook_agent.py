@@ -148,7 +148,7 @@ def test_wrong_files_are_named(files: Files, changes: dict[str, str], message: s
 
 def test_a_scaling_of_other_windows_is_refused(files: Files, tmp_path: Path) -> None:
     replace(load_scaling(files.scaling), length=LENGTH + 1).save(tmp_path / "scaling.json")
-    with pytest.raises(InputError, match="encoder.json: reads windows of 16 states, .*scaling.json is of 17"):
+    with pytest.raises(InputError, match=r"encoder.json: reads windows of 16 states, .*scaling.json is of 17"):
         read_encoder(files.encoder, files.encoder_config, tmp_path / "scaling.json")
 
 

@@ -273,7 +273,7 @@ def test_a_description_that_fits_the_weights_but_is_not_theirs_is_refused(
     Encoder(tiny(**changes)).load_state_dict(encoder.state_dict())  # nothing in the weights tells
     save_weights(tmp_path / "model.safetensors", encoder)
     write_config(tmp_path / "encoder.json", tiny(**changes))
-    with pytest.raises(InputError, match="model.safetensors: does not fit .*encoder.json"):
+    with pytest.raises(InputError, match=r"model.safetensors: does not fit .*encoder.json"):
         load_encoder(tmp_path)
 
 
