@@ -131,7 +131,7 @@ def describe(
 def write_history(path: Path, history: History) -> None:
     """One row a rollout: decisions so far, the costs' weight, mean reward a decision, episodes ended and what they
     earned net of all costs (basis points), then what PPO reports."""
-    write_csv(path, ({"rollout": number} | row for number, row in enumerate(history, start=1)), digits=9)
+    write_csv(path, ({"rollout": number, **row} for number, row in enumerate(history, start=1)), digits=9)
 
 
 if __name__ == "__main__":

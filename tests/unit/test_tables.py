@@ -11,7 +11,10 @@ from scripts.lib.tables import write_csv
 
 
 def test_numbers_are_rounded_and_undefined_ones_empty(tmp_path: Path) -> None:
-    rows = [{"a": 1 / 3, "b": math.nan, "c": "x,y"}, {"a": np.float64(2e10), "b": None, "c": 12345678}]
+    rows: list[dict[str, object]] = [
+        {"a": 1 / 3, "b": math.nan, "c": "x,y"},
+        {"a": np.float64(2e10), "b": None, "c": 12345678},
+    ]
     write_csv(tmp_path / "t.csv", rows, digits=4)
     assert (tmp_path / "t.csv").read_bytes() == b'a,b,c\n0.3333,,"x,y"\n2e+10,,12345678\n'
 
