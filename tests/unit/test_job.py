@@ -342,6 +342,20 @@ def test_rule_threads_reach_libraries_and_log(toy: Toy) -> None:
     assert f" threads={len(os.sched_getaffinity(0))}\n" in toy.run(OMP_NUM_THREADS="").stderr
 
 
+def test_collector_passes_over_what_was_imported_and_still_collects(toy: Toy) -> None:
+    toy.body(
+        "import gc, weakref\n"
+        "class Loop: pass\n"
+        "loop = Loop()\n"
+        "loop.self, watched = loop, weakref.ref(loop)\n"
+        "del loop\n"
+        "gc.collect()\n"
+        "print(any(item is numpy for item in gc.get_objects()), watched())\n"
+        "table.touch()"
+    )
+    assert toy.run().stdout == "False None\n"
+
+
 def test_start_and_done_lines_read_back(toy: Toy) -> None:
     toy.body("print(os.getpid())\ntable.touch()")
     done = toy.run(SLURM_JOB_ID="17", SLURMD_NODENAME="c7", TZ="Asia/Tokyo")
