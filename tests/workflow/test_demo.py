@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import clean_environment, copy_repository
-from tests.workflow.conftest import TOY
+from tests.workflow.conftest import SMALL, TOY
 
 
 def make(clone: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -87,11 +87,13 @@ def test_the_demo_runs_on_a_real_capture_by_one_change_of_the_config(
 
 def test_the_last_run_s_report_is_built_whatever_its_config(clone: Path) -> None:
     """After a run on a feed of one's own, not the demo's."""
+    (clone / "small.yaml").write_text(SMALL)
     (clone / "other.yaml").write_text(
-        "orderbook: {feeds: [other], simulate: {messages: 150}, books: {other: "
-        "{venue: binance-usdm, symbol: XYZ, parts: ['20230101']}}}"
+        "orderbook: {feeds: [other], books: {other: "
+        "{venue: binance-usdm, symbol: XYZ, parts: ['20230101', '20230102']}}}"
     )
-    assert make(clone, "demo", "CONFIG=other.yaml", f"DIRECTORY={clone.parent}/elsewhere").returncode == 0
+    done = make(clone, "demo", "CONFIG=small.yaml other.yaml", f"DIRECTORY={clone.parent}/elsewhere")
+    assert done.returncode == 0, done.stdout + done.stderr
     done = make(clone, "report", "FORMAT=zip", f"DIRECTORY={clone.parent}/elsewhere")
     assert done.returncode == 0, done.stderr
     assert (clone.parent / "elsewhere" / "results" / "report.zip").is_file()

@@ -116,7 +116,7 @@ def test_an_unsolvable_pin_is_named_and_leaves_nothing(cache: Path, tmp_path: Pa
 def test_snakemake_shows_why_an_environment_could_not_be_built(clone: Path) -> None:
     env = clone / "envs" / "data.yaml"
     env.write_text(env.read_text().replace("orjson==3.13.0", "orjson==999.0"))
-    done = snakemake("--profile", "local", cwd=clone)
+    done = snakemake("--profile", "local", "--", "results/orderbook/summary.csv", cwd=clone)
     assert done.returncode != 0
     assert "orjson==999.0" in done.stdout + done.stderr
     assert not list((clone / ".snakemake" / "conda").glob("*/"))
