@@ -413,8 +413,9 @@ rule test_inference:
         windows="results/orderbook/{book}/windows/windows.parquet",
         scaling="results/orderbook/{book}/windows/scaling.json",
     output:
-        latency=report(
-            "results/orderbook/{book}/inference/latency.csv",
+        latency="results/orderbook/{book}/inference/latency.csv",
+        latency_page=report(
+            "results/orderbook/{book}/inference/latency.html",
             caption="../report/latency.rst",
             category="Order books",
             subcategory="{book}",
@@ -456,7 +457,7 @@ rule test_inference:
     shell:
         "python -m scripts.orderbook.test_inference --model {input.model} --encoder {input.encoder}"
         " --test-windows {input.test} --windows {input.windows} --scaling {input.scaling}"
-        " --latency {output.latency} --levels {output.levels} --conditions {output.conditions} --plot {output.plot}"
+        " --latency {output.latency} --latency-page {output.latency_page} --levels {output.levels} --conditions {output.conditions} --plot {output.plot}"
         " --gpus {resources.processes} --title {wildcards.book} --settings {params.settings:q} > {log} 2>&1"
 
 

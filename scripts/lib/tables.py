@@ -1,8 +1,9 @@
-"""Tables as CSV, written alike by all programs."""
+"""Tables as CSV for programs and as HTML for readers, written alike by all programs."""
 
 from __future__ import annotations
 
 import csv
+import html
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -27,6 +28,35 @@ def write_csv(path: Path, rows: Iterable[Mapping[str, object]], columns: Iterabl
                 names = list(row)
                 writer.writerow(names)
             writer.writerow(_cell(row[name], digits) for name in names)
+
+
+STYLE = """body { font-family: sans-serif; font-size: 14px; }
+table { border-collapse: collapse; }
+th, td { padding: 0.3em 0.8em; border-bottom: 1px solid #ddd; text-align: right; }"""
+
+
+def write_html(path: Path, rows: Iterable[Mapping[str, object]], title: str, digits: int = 4) -> None:
+    """Write rows as a page of its own, which a report shows where it would only offer a CSV for download.
+
+    Args:
+        path: of the file.
+        rows: at least one; cells by column, the same columns in all of them.
+        title: what stands above the table.
+        digits: significant ones of a float.
+    """
+    rows = list(rows)
+    lines = [_html_row("th", rows[0])]
+    lines += [_html_row("td", (_cell(value, digits) for value in row.values())) for row in rows]
+    name = html.escape(title)
+    page = [
+        '<!DOCTYPE html>', f'<html lang="en"><head><meta charset="utf-8"><title>{name}</title><style>', STYLE,
+        "</style></head><body>", f"<h1>{name}</h1>", "<table>", *lines, "</table></body></html>",
+    ]  # fmt: skip
+    path.write_text("\n".join(page) + "\n", encoding="utf-8")
+
+
+def _html_row(tag: str, cells: Iterable[str]) -> str:
+    return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
 
 
 def _cell(value: object, digits: int) -> str:

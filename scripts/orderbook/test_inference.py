@@ -13,6 +13,7 @@ from scripts.lib.devices import choose_device, device_name
 from scripts.lib.errors import InputError
 from scripts.lib.joblog import log
 from scripts.lib.plots import save_svg
+from scripts.lib.tables import write_html
 from scripts.orderbook.encoder import Encoder, load_encoder
 from scripts.orderbook.latency import Place, latency_figures, places, time_calls
 from scripts.orderbook.reconstruction import MaskOptions, fill_with, reconstruct
@@ -31,6 +32,7 @@ def main(
     windows: job.InputFile,
     scaling: job.InputFile,
     latency: job.OutputFile,
+    latency_page: job.OutputFile,
     levels: job.OutputFile,
     conditions: job.OutputFile,
     plot: job.OutputFile,
@@ -47,6 +49,7 @@ def main(
         windows: Parquet with one row a window, as balance_windows writes it
         scaling: JSON of the features' scaling, as balance_windows writes it
         latency: CSV with one row a device, number format and batch
+        latency_page: the same as an HTML page
         levels: CSV of the errors at hidden entries by level of the book, beside baselines
         conditions: CSV of the same by market condition
         plot: SVG of the errors by level
@@ -59,7 +62,9 @@ def main(
     array = open_windows(test_windows, network.config.length, network.config.features)
     names = feature_names(scaling, network)
     table = read_table(windows, "test", len(array))
-    write_rows(latency, latency_rows(network, array, gpus, settings))
+    times = latency_rows(network, array, gpus, settings)
+    write_rows(latency, times)
+    write_html(latency_page, times, f"{title}: latency of the encoder")
     chosen = spread_rows(len(array), settings.windows)
     chosen = chosen[np.argsort(table.start_time[chosen], kind="stable")]
     options = MaskOptions(settings.mask_fraction, settings.mask_span, settings.seed)

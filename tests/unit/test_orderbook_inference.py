@@ -60,8 +60,8 @@ def infer(windows: WindowFolder, folder: Path, **changes: Any) -> Path:
     settings = InferenceSettings(repeats=20, warm_up=1, mask_span=4, **changes)
     test_inference.main(
         folder / "model.safetensors", folder / "encoder.json", windows.test, windows.table, windows.scaling,
-        folder / "latency.csv", folder / "levels.csv", folder / "conditions.csv", folder / "levels.svg", 0, "toy",
-        settings,
+        folder / "latency.csv", folder / "latency.html", folder / "levels.csv", folder / "conditions.csv",
+        folder / "levels.svg", 0, "toy", settings,
     )  # fmt: skip
     return folder
 

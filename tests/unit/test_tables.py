@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 
-from scripts.lib.tables import write_csv
+from scripts.lib.tables import write_csv, write_html
 
 
 def test_numbers_are_rounded_and_undefined_ones_empty(tmp_path: Path) -> None:
@@ -24,3 +26,11 @@ def test_named_columns_come_in_their_order_and_without_a_row_too(tmp_path: Path)
     assert (tmp_path / "t.csv").read_text() == "b,a\n2,1\n"
     write_csv(tmp_path / "t.csv", [], ("b", "a"))
     assert (tmp_path / "t.csv").read_text() == "b,a\n"
+
+
+def test_a_page_holds_the_cells_and_nothing_of_the_network(tmp_path: Path) -> None:
+    write_html(tmp_path / "t.html", [{"a<b": 1 / 3, "c": "x & y"}, {"a<b": math.nan, "c": 7}], "A & B")
+    table = ElementTree.fromstring(re.findall(r"<table>.*</table>", (tmp_path / "t.html").read_text(), re.DOTALL)[0])
+    cells = [[cell.text or "" for cell in row] for row in table]
+    assert cells == [["a<b", "c"], ["0.3333", "x & y"], ["", "7"]]
+    assert "://" not in (tmp_path / "t.html").read_text()

@@ -34,7 +34,7 @@ PAGES = {
     "windows/conditions.csv": "conditions of the windows, numbers",
     "encoder/reconstruction.svg": "hidden entries filled in",
     "encoder/reconstruction.csv": "hidden entries filled in, table",
-    "inference/latency.csv": "latency of the encoder",
+    "inference/latency.html": "latency of the encoder",
     "inference/levels.svg": "error by level of the book",
     "export/parity.json": "exported encoder beside the original",
     "agent/evaluation.svg": "agents and baselines",
