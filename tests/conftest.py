@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,14 @@ DATA = Path(os.environ.get("TIDEMILL_DATA", ROOT.parent / "shared" / "data"))
 SNAKEMAKE = ROOT / ".venv" / "bin" / "snakemake"
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(autouse=True)
+def sigterm() -> Iterator[None]:
+    """A program that a test runs in this process sets a handler of SIGTERM; the tests after it get the old one back."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture
