@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from scripts.backtest.bootstrap import interval
 from scripts.backtest.panel import Array
 
 MIN_ASSETS = 3  # under these a correlation across assets says nothing
@@ -71,13 +72,8 @@ def estimate_mean(values: Array, draws: int, confidence: float, seed: int) -> Es
     mean = float(values.mean()) if len(values) else float("nan")
     if len(values) < 2 * MIN_ASSETS or np.ptp(values) == 0:
         return Estimate(mean, float("nan"), float("nan"), len(values))
-    from arch.bootstrap import StationaryBootstrap, optimal_block_length
-
-    block = float(optimal_block_length(values)["stationary"].iloc[0])
-    block = max(round(block), 1) if np.isfinite(block) else 1
-    drawn = StationaryBootstrap(block, values, seed=seed).apply(np.mean, draws)
-    low, high = np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return Estimate(mean, float(low), float(high), len(values))
+    low, high = interval(values, np.mean, draws, confidence, seed)
+    return Estimate(mean, low, high, len(values))
 
 
 def by_quantile(signals: Array, returns: Array, groups: int) -> Array:

@@ -6,6 +6,7 @@ import warnings
 
 import numpy as np
 
+from scripts.backtest.bootstrap import interval
 from scripts.backtest.panel import Array
 
 PERIODS = 252  # sessions a year
@@ -53,13 +54,7 @@ def sharpe_interval(returns: Array, draws: int, confidence: float, seed: int) ->
     """
     if len(returns) < MIN_RETURNS or np.std(returns) < 1e-15:
         return [None, None]
-    from arch.bootstrap import StationaryBootstrap, optimal_block_length
-
-    block = float(optimal_block_length(returns)["stationary"].iloc[0])
-    block = max(round(block), 1) if np.isfinite(block) else 1
-    drawn = StationaryBootstrap(block, returns, seed=seed).apply(lambda sample: sharpe(sample), draws)
-    low, high = np.nanquantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return [float(low), float(high)]
+    return list(interval(returns, sharpe, draws, confidence, seed))
 
 
 def deflated_sharpe(returns: Array, trials: int) -> float | None:

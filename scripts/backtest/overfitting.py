@@ -10,7 +10,9 @@ from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
+from arch.bootstrap import SPA, StepM
 
+from scripts.backtest.bootstrap import block_length
 from scripts.backtest.panel import Array
 
 CHUNK = 512  # combinations at once: bounds the memory by 512 x trials
@@ -89,10 +91,7 @@ def superior(returns: Array, benchmark: Array, draws: int, seed: int, size: floa
         seed: of the bootstrap.
         size: family-wise error of the second answer.
     """
-    from arch.bootstrap import SPA, StepM, optimal_block_length
-
-    block = float(optimal_block_length(benchmark)["stationary"].iloc[0])
-    block = max(round(block), 1) if np.isfinite(block) else 1
+    block = block_length(benchmark)
     test = SPA(-benchmark, -returns, block, draws, seed=seed)
     test.compute()
     steps = StepM(-benchmark, -returns, size, block, draws, seed=seed)

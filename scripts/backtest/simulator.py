@@ -207,14 +207,14 @@ class _Run:
         return prices if known.all() else np.where(known, prices, self._marks_before(session))
 
     def _marks_before(self, session: int) -> Array:
-        """(N,) marks of the session before, in units after this session's splits."""
+        """(N,) marks of the session before, in units after the splits of `session`."""
         before: Array = self.marks[max(session - 1, 0)].copy()
         for event in self.splits.get(session, ()):
             before[event.asset] /= event.value
         return before
 
     def _accrue(self, session: int) -> None:
-        """Interest and borrow fee from the close before up to this session."""
+        """Interest and borrow fee from the close before up to `session`."""
         if not self.accrues:
             return
         account, costs, at = self.account, self.contract.costs, session - self.first
