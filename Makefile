@@ -22,7 +22,7 @@ MODULE := cd "$(DIRECTORY)" && PYTHONPATH="$(CURDIR)" "$(CURDIR)/.venv/bin/pytho
 BUILD := $(PYTHON) envs/bin/conda.py env create
 
 # make env-data, env-train: a rule's environment as .envs/NAME, for running its programs by hand
-.PHONY: help env test-env bench-env demo report crate watch unlock test check bench schema
+.PHONY: help env test-env bench-env demo report crate watch unlock test check bench peers schema
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -78,6 +78,11 @@ bench: test-env bench-env ## performance figures, each against a rival or a limi
 	.venv-test/bin/python -m tests.bench.memory
 	.venv-test/bin/python -m tests.bench.training
 	.venv-test/bin/python -m tests.bench.backtests
+
+peers: env ## the account of the backtests against vectorbt and backtesting.py (optional, for their licences)
+	@$(BUILD) --file envs/workflow.yaml --file envs/data.yaml --file envs/backtest.yaml --file envs/test.yaml \
+		--file envs/peers.yaml --prefix .venv-peers
+	.venv-peers/bin/python -m pytest tests/peers
 
 schema: env ## write config/schema.json from the typed settings
 	.venv/bin/python -m scripts.config --schema config/schema.json

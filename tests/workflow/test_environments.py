@@ -17,7 +17,7 @@ from scripts.lib.envfile import read_env
 from tests.conftest import ROOT, clean_environment, snakemake
 
 CONDA = ROOT / "envs" / "bin" / "conda.py"
-INSTALLED_HERE = {"workflow", "data", "backtest", "fetch", "test", "train", "bench", "bench-books"}
+INSTALLED_HERE = {"workflow", "data", "backtest", "fetch", "test", "train", "bench", "bench-books", "peers"}
 GPU_ONLY = sorted(path.stem for path in (ROOT / "envs").glob("*.yaml") if path.stem not in INSTALLED_HERE)
 
 
