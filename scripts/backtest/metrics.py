@@ -57,17 +57,29 @@ def sharpe_interval(returns: Array, draws: int, confidence: float, seed: int) ->
     return list(interval(returns, sharpe, draws, confidence, seed))
 
 
-def deflated_sharpe(returns: Array, trials: int) -> float | None:
+def deflated_sharpe(returns: Array, trials: int, spread: float | None = None) -> float | None:
     """Probability that the true Sharpe ratio is above what the best of `trials` worthless ones would show.
 
-    Bailey and López de Prado (2014), The deflated Sharpe ratio. The spread of the trials' ratios is that of worthless
-    ones, 1 / sqrt(T - 1), so that the figure depends on the number of trials and not on which of them ran first.
+    Bailey and López de Prado (2014), The deflated Sharpe ratio.
+
+    Args:
+        returns: (T,).
+        trials: how many configurations were tried.
+        spread: standard deviation of the trials' Sharpe ratios a session; None: that of worthless ones,
+            1 / sqrt(T - 1), so that the figure depends on the number of trials and not on which of them ran first.
     """
     if len(returns) < MIN_RETURNS or np.std(returns) < 1e-15:
         return None
-    from skfolio.measures import expected_max_sharpe_ratio, probabilistic_sharpe_ratio
+    from skfolio.measures import probabilistic_sharpe_ratio
 
-    hurdle = expected_max_sharpe_ratio(trials, 1 / np.sqrt(len(returns) - 1)) if trials > 1 else 0.0
+    hurdle = best_of_worthless(trials, 1 / np.sqrt(len(returns) - 1) if spread is None else spread)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return float(probabilistic_sharpe_ratio(returns, benchmark_sharpe_ratio=hurdle))
+
+
+def best_of_worthless(trials: int, spread: float) -> float:
+    """Expected largest of the Sharpe ratios, a session, of `trials` without skill that scatter by `spread`."""
+    from skfolio.measures import expected_max_sharpe_ratio
+
+    return float(expected_max_sharpe_ratio(trials, spread)) if trials > 1 else 0.0

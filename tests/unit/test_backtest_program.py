@@ -218,9 +218,3 @@ def test_figures_agree_with_empyrical(backtest: Run) -> None:
     assert metrics["growth_rate"] == pytest.approx(empyrical.cagr(returns), rel=1e-9)
     low, high = metrics["sharpe_interval"]
     assert low < metrics["sharpe"] < high
-
-
-def test_the_deflated_ratio_is_the_papers_example() -> None:
-    from skfolio.measures import expected_max_sharpe_ratio
-
-    assert expected_max_sharpe_ratio(100, np.sqrt(0.5 / 250)) == pytest.approx(0.1132, abs=5e-5)
