@@ -115,3 +115,16 @@ class EvaluateSettings(Settings):
     """Confidence of intervals."""
     seed: int = Field(0, ge=0, le=2**32 - 1)
     """Seed of the bootstrap."""
+
+
+class CausalitySettings(Settings):
+    """Settings of check_causality."""
+
+    cuts: int = Field(4, ge=1, le=100)
+    """Dates after which the prices are changed, evenly spaced over those of the predictions."""
+    calendar: str | None = Field(None, min_length=1)
+    """Exchange calendar, as in the backtest: an instant is compared up to the opening of the first changed session."""
+    format: Literal["parquet", "csv"] = "parquet"
+    """What the command writes for {predictions}."""
+    seed: int = Field(0, ge=0, le=2**32 - 1)
+    """Seed of the changes."""

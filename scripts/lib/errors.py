@@ -11,6 +11,10 @@ class EchoedError(InputError):
     """The same bad input as the first process of a job found: that one tells it, this one only ends alike."""
 
 
+class Refusal(Exception):
+    """What comes after a check is refused, since the check failed: the message is one line, exit code 1."""
+
+
 class Stopped(Exception):
     """Work that was asked to stop and has saved its state: the same command goes on from there; exit code 75.
 

@@ -5,7 +5,7 @@ The command line comes from the typed signature of `main`, whose docstring gives
     def main(states: InputFile, features: OutputFile, settings: FeatureSettings) -> None: ...
 
 `run` is the one place that sets up logging, seeds, threads and atomic outputs, and that turns an error into the one
-line that a user sees. Exit codes: 0 done, 1 a fault of ours, 2 bad input, 75 stopped with its
+line that a user sees. Exit codes: 0 done, 1 a fault of ours or a check that failed, 2 bad input, 75 stopped with its
 state saved (start it again to go on), 130 interrupted, 143 terminated.
 """
 
@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, Union, get_args, get_origin, get_type_hints
 
-from scripts.lib.errors import EchoedError, InputError, Stopped
+from scripts.lib.errors import EchoedError, InputError, Refusal, Stopped
 from scripts.lib.joblog import log, log_done, log_start, set_up_logging
 from scripts.lib.outputs import atomic
 from scripts.lib.settings import Settings, describe, validate_json
@@ -226,6 +226,9 @@ def _report(error: BaseException, debug: bool) -> int:
     if isinstance(error, InputError):
         log.log(logging.DEBUG if isinstance(error, EchoedError) else logging.ERROR, "%s", _text(error))
         return 2
+    if isinstance(error, Refusal):
+        log.error("refused: %s", _text(error))
+        return 1
     if isinstance(error, Stopped):
         log.log(logging.DEBUG if _rank() > 0 else logging.ERROR, "stopped: %s", _text(error))
         return 75
