@@ -20,8 +20,8 @@ def example() -> Array:
     at a share of (1 - 3 / sqrt(13)) / 2, of 1,250 sessions 105.
     """
     returns = np.repeat([0.0, 1.0], [105, SESSIONS - 105])
-    returns = (returns - returns.mean()) / returns.std(ddof=1)
-    return 0.01 * (returns + 2.5 / np.sqrt(YEAR))
+    scaled: Array = 0.01 * ((returns - returns.mean()) / returns.std(ddof=1) + 2.5 / np.sqrt(YEAR))
+    return scaled
 
 
 def test_the_papers_example() -> None:

@@ -136,8 +136,13 @@ def test_bt_replaying_the_trades_has_the_same_equity(seed: int) -> None:
     import bt
 
     panel = panel_of(seed)
-    costs = Costs(fee_bps=10, slippage_bps=5)
-    path = run(panel, plan_of(seed, panel), Contract(1e6, costs=costs), Events(delistings=(Event(60, 2, -0.3),)))
+    plan, costs = plan_of(seed, panel), Costs(fee_bps=10, slippage_bps=5)
+    plan.weights[:12, [1, 2]] = [[0.05, -0.05]]  # the one that is listed late, the one that goes
+    path = run(panel, plan, Contract(1e6, costs=costs), Events(delistings=(Event(60, 2, -0.3),)))
+    assert [(event["session"], event["asset"]) for event in path.trades[path.trades["delisting"]]] == [(60, 2)]
+    assert path.trades["session"][path.trades["asset"] == 1].min() >= 40
+    assert (path.trades["units"] < 0).any()
+    assert np.isnan(panel.open[path.first :]).any()
     days = pd.DatetimeIndex(panel.sessions)
     closes = pd.DataFrame(panel.close, days, list(panel.assets)).ffill().bfill()
     trades = path.trades
