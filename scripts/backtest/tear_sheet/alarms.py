@@ -1,0 +1,128 @@
+"""What a reader must know before any figure: in red what voids a result, in amber what weakens it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from scripts.backtest.tear_sheet.sheet import Sheet
+from scripts.lib.pages import short_date, written
+
+RED, AMBER = "red", "amber"
+TOO_GOOD, FEW_RETURNS, LUCK, CONTROL = 3.0, 252, 0.95, 1.0
+
+
+class Alarm(NamedTuple):
+    """A warning on the page."""
+
+    colour: str
+    text: str
+
+
+def alarms_of(sheet: Sheet) -> list[Alarm]:
+    """All warnings, red ones first."""
+    found = [alarm for check in CHECKS for alarm in check(sheet)]
+    return sorted(found, key=lambda alarm: alarm.colour != RED)
+
+
+def _causality(sheet: Sheet) -> Iterator[Alarm]:
+    status = sheet.metrics.get("causality", "not checked")
+    if sheet.causality is not None:
+        status = sheet.causality.get("status", status)
+    if status == "fail":
+        yield Alarm(RED, f"Look-ahead: what was known at a time changes with data after it{_offence(sheet)}.")
+    elif status != "pass":
+        reason = (sheet.causality or {}).get("reason")
+        why = f" ({reason})" if reason else ""
+        yield Alarm(RED, f"Look-ahead was not checked{why}: nothing shows that the signals do not know the future.")
+
+
+def _offence(sheet: Sheet) -> str:
+    """The first offence in words."""
+    offences: list[dict[str, Any]] = (sheet.causality or {}).get("offences") or []
+    if not offences:
+        return ""
+    first = offences[0]
+    of = f" of {first['key']}" if first.get("key") else ""
+    return (
+        f"; first: {first.get('artifact')}, {first.get('column')}{of} at {first.get('at')} depends on what came after"
+        f" {first.get('cut')} (reaches back {first.get('reach_back')}: {first.get('reads')})"
+    )
+
+
+def _account(sheet: Sheet) -> Iterator[Alarm]:
+    if sheet.description.simulated:
+        yield Alarm(RED, "Simulated prices: this says that the machinery works, and nothing of any market.")
+    if sheet.ruined:
+        row = int(np.argmax(sheet.equity.equity <= 0))
+        moment = short_date(str(sheet.equity.dates[row]).removesuffix("T00:00:00.000000000"))
+        yield Alarm(RED, f"Ruined: the account value fell to 0 or below on {moment}; figures end there.")
+    if not len(sheet.trades.dates):
+        yield Alarm(RED, "Nothing was traded.")
+    if sheet.description.counts.get("suspected_splits"):
+        count = written(sheet.description.counts["suspected_splits"], "count")
+        yield Alarm(RED, f"{count} price moves look like splits that nobody told: their profits may be false.")
+
+
+def _size(sheet: Sheet) -> Iterator[Alarm]:
+    if len(sheet.returns) < FEW_RETURNS:
+        yield Alarm(AMBER, f"Short: {len(sheet.returns)} returns; intervals from so few are themselves uncertain.")
+    trials = sheet.metric("trials")
+    if trials is not None and trials < 2:
+        yield Alarm(
+            AMBER, "The ledger counts one configuration: what was tried elsewhere is not in the deflated figures."
+        )
+
+
+def _luck(sheet: Sheet) -> Iterator[Alarm]:
+    bounds, excess, chance = (
+        sheet.bounds("sharpe_interval"),
+        sheet.bounds("excess_sharpe_interval"),
+        sheet.metric("deflated_sharpe"),
+    )
+    if bounds and bounds[0] <= 0 <= bounds[1]:
+        yield Alarm(AMBER, "The interval of the Sharpe ratio holds 0.")
+    if excess and excess[0] <= 0:
+        yield Alarm(AMBER, f"Not shown to be better than {sheet.metrics.get('best_benchmark') or 'the best benchmark'}:"
+                           " the interval of the difference reaches 0.")  # fmt: skip
+    if chance is not None and chance < LUCK:
+        yield Alarm(AMBER, f"Deflated Sharpe ratio {written(chance, 'probability')}, below {LUCK}: as many worthless"
+                           " trials could show as much.")  # fmt: skip
+    if (share := sheet.metric("pbo")) is not None and share >= 0.5:
+        yield Alarm(
+            RED, f"Probability of overfitting {written(share, 'probability')}: choosing the best trial chose luck."
+        )
+
+
+def _controls(sheet: Sheet) -> Iterator[Alarm]:
+    ratio, control, shuffled = (sheet.metric(key) for key in ("sharpe", "positive_control_sharpe", "shuffled_sharpe"))
+    if control is not None and (control <= 0 or control < (ratio or 0)):
+        yield Alarm(
+            RED, "The true label traded as the signal does not earn more than the signal: the machinery is broken."
+        )
+    if shuffled is not None and ratio is not None and 0 < ratio <= shuffled:
+        yield Alarm(RED, "Shuffled labels earn as much as the signal.")
+    if ratio is not None and ratio > TOO_GOOD and sheet.description.periods_a_year:
+        yield Alarm(
+            RED, f"A Sharpe ratio above {TOO_GOOD:g} a year after costs is more often an error than a discovery."
+        )
+    late = sheet.metric("lag_1_sharpe")
+    if late is not None and ratio is not None and ratio > 0 and late < ratio / 2:
+        yield Alarm(
+            AMBER, "One period later less than half of the Sharpe ratio is left: look at when the signal is known."
+        )
+
+
+def _profit(sheet: Sheet) -> Iterator[Alarm]:
+    total, before = sheet.metric("total_return"), sheet.metric("gross_total_return")
+    if total is not None and before is not None and total <= 0 < before:
+        yield Alarm(AMBER, "Costs took the whole profit.")
+    for key, what in (("return_without_best_10", "10 best periods"), ("return_without_best_3_names", "3 best names")):
+        left = sheet.metric(key)
+        if total is not None and left is not None and left <= 0 < total:
+            yield Alarm(AMBER, f"Without the {what} nothing was earned.")
+
+
+CHECKS: tuple[Callable[[Sheet], Iterator[Alarm]], ...] = (_account, _causality, _controls, _luck, _profit, _size)
