@@ -12,9 +12,10 @@ import pandas as pd
 
 from scripts.backtest import forecasts
 from scripts.backtest.forecasts import Estimate
-from scripts.backtest.panel import Array, Events, Panel
+from scripts.backtest.panel import Array, Events, Panel, opening_times
+from scripts.backtest.planning import back_adjusted
 from scripts.backtest.predictions import Predictions, fill_sessions, read_predictions
-from scripts.backtest.prices import openings, read_events, read_panel
+from scripts.backtest.prices import read_events, read_panel
 from scripts.backtest.settings import EvaluateSettings
 from scripts.backtest.tables import names, read_table
 from scripts.lib import job
@@ -72,8 +73,8 @@ class Study:
     """Signals, what followed them, and the coefficients of each date."""
 
     def __init__(self, panel: Panel, events: Events, known: Predictions, settings: EvaluateSettings) -> None:
-        sessions = fill_sessions(known, panel, openings(settings.calendar, panel.sessions))
-        prices = _adjusted(panel.close if settings.fill == "next_close" else panel.open, events)
+        sessions = fill_sessions(known, panel, opening_times(panel))
+        prices = back_adjusted(panel.close if settings.fill == "next_close" else panel.open, events)
         self.settings, self.known = settings, known
         self._prices, self._sessions = prices, np.minimum(sessions, len(panel.sessions))
         self.returns = forecasts.forward_returns(prices, self._sessions, known.horizons)
@@ -119,14 +120,6 @@ def _ratio(values: Array) -> Estimate:
     values = values[np.isfinite(values)]
     spread = values.std(ddof=1) if len(values) > 1 else 0.0
     return Estimate(float(values.mean() / spread) if spread > 0 else NAN, NAN, NAN, len(values))
-
-
-def _adjusted(prices: Array, events: Events) -> Array:
-    """Prices in units after all splits."""
-    adjusted = prices.copy()
-    for event in events.splits:
-        adjusted[: event.session, event.asset] /= event.value
-    return adjusted
 
 
 def _probabilities(path: Path, panel: Panel, known: Predictions) -> Array:

@@ -1,29 +1,26 @@
-"""Let an account trade predictions at raw prices: equity, trades and metrics."""
+"""Let an account trade predictions at raw prices: equity, positions, trades and metrics."""
 
 from __future__ import annotations
 
-import csv
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from scripts.backtest import ledger as trial_ledger
 from scripts.backtest import metrics as figures
-from scripts.backtest.costs import Costs
-from scripts.backtest.panel import Array, Events, Panel, marks
-from scripts.backtest.portfolio import tranches, volatility_scaled, weights_of
-from scripts.backtest.predictions import Predictions, decided_sessions, fill_sessions, read_predictions
-from scripts.backtest.prices import openings, read_events, read_panel, suspected_splits
+from scripts.backtest.panel import Array, Panel
+from scripts.backtest.planning import contract_of, contract_sentences, plan_of, read_market, read_signals
+from scripts.backtest.prices import compare_vintages, suspected_splits
 from scripts.backtest.settings import BacktestSettings
-from scripts.backtest.simulator import Contract, Plan, simulate
 from scripts.backtest.simulator import Path as AccountPath
+from scripts.backtest.simulator import simulate
 from scripts.lib import job
+from scripts.lib import ledger as trial_ledger
+from scripts.lib.account import EQUITY, TRADES, Description, write_description, write_rows
 from scripts.lib.errors import InputError
 from scripts.lib.joblog import log
-
-LEDGER = Path("results/backtest/trials")
 
 
 def main(
@@ -31,12 +28,17 @@ def main(
     prices: job.InputFile,
     equity: job.OutputFile,
     trades: job.OutputFile,
-    metrics: job.OutputFile,
     settings: BacktestSettings,
+    metrics: job.OutputFile | None = None,
+    positions: job.OutputFile | None = None,
+    account: job.OutputFile | None = None,
     splits: job.InputFile | None = None,
     dividends: job.InputFile | None = None,
     delistings: job.InputFile | None = None,
-    ledger: Path = LEDGER,
+    earlier: job.InputFile | None = None,
+    ledger: Path = trial_ledger.LEDGER,
+    name: str = "backtest",
+    simulated: bool = False,
 ) -> None:
     """Let an account trade predictions at raw prices.
 
@@ -50,85 +52,60 @@ def main(
         prices: raw prices, CSV or Parquet with date, asset, open, high, low, close, volume
         equity: CSV with one row a session: date, equity, cash, gross, net, turnover (fractions of the account value)
         trades: CSV with date, asset, units (signed), price, fee, slippage (currency), kind
-        metrics: JSON of figures
         settings: portfolio rule, fill, costs, statistics
+        metrics: JSON of figures
+        positions: Parquet with date, asset, units, value (currency, at the close), after sessions with orders or events
+        account: JSON that tells what was traded and how, for the programs that judge it
         splits: CSV with date, asset, ratio (new units for one old)
         dividends: CSV with date (ex), asset, amount (currency a unit)
         delistings: CSV with date, asset, return (from the last price to what holders got)
+        earlier: an earlier vintage of the prices: what differs is counted
         ledger: folder that counts every configuration ever run on these prices
+        name: of the backtest
+        simulated: the prices are simulated
     """
-    panel, counts = read_panel(prices, settings.calendar)
-    events = read_events(panel, splits, dividends, delistings, settings.delisting_return, settings.delisted_after)
-    known = read_predictions(predictions, panel, settings.signal_column)
-    plan, lost = plan_of(known, panel, events, settings)
+    market = read_market(prices, splits, dividends, delistings, settings)
+    known = read_signals(predictions, market.panel, settings)
+    plan, lost = plan_of(known, market, settings)
     if not len(plan.sessions):
         raise InputError(f"{predictions}: no session of {prices} follows its first known_at ({known.day[0]})")
-    path = simulate(panel, plan, contract_of(settings), events, int(plan.sessions[0]))
-    chosen = settings.model_dump(mode="json")
-    data = trial_ledger.digest(prices)
-    trial_ledger.register(ledger, data, chosen, trial_ledger.digest(predictions))
-    warn_of_splits(prices, suspects := suspected_splits(panel, events))
-    write_equity(equity, panel, path, known.day[0], settings.initial_cash)
-    write_trades(trades, panel, path)
-    report = {
-        **judged(path, settings, trial_ledger.trials(ledger, data)),
-        **counts,
-        **lost,
+    path = simulate(
+        market.panel, plan, contract_of(settings), market.events, int(plan.sessions[0]), positions is not None
+    )
+    chosen, data = settings.model_dump(mode="json"), trial_ledger.digest(prices)
+    trial = trial_ledger.register(ledger, data, chosen, trial_ledger.digest(predictions), returns_of(market.panel, path,
+                                  settings.initial_cash))  # fmt: skip
+    warn_of_splits(prices, suspects := suspected_splits(market.panel, market.events))
+    vintage = compare_vintages(prices, market.panel, earlier, settings.calendar) if earlier else {}
+    counts = {
+        **market.counts, **lost, **vintage,
         "assets_without_prices": known.without_prices,
         "suspected_splits": len(suspects),
         "delistings": int(path.trades["delisting"].sum()),
         "unfilled_orders": path.unfilled,
         "ruined": int(path.ruined),
-    }
-    metrics.write_text(json.dumps(report, indent=2, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
+    }  # fmt: skip
+    write_equity(equity, market.panel, path, known.day[0], settings.initial_cash)
+    write_trades(trades, market.panel, path)
+    if positions:
+        write_positions(positions, market.panel, path)
+    if metrics:
+        found = {**judged(path, settings, trial_ledger.trials(ledger, data)), **counts}
+        metrics.write_text(json.dumps(found, indent=2, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
+    if account:
+        totals = {"borrow": path.borrow, "interest": path.interest, "dividends": path.dividends}
+        write_description(account, Description(
+            name=name, line="backtest", data=data, trial=trial, periods_a_year=figures.PERIODS, period="session",
+            contract=contract_sentences(settings), counts={**counts, **totals}, settings=chosen, simulated=simulated,
+        ))  # fmt: skip
     log.info("%d sessions, %d trades: %s -> %s", len(path.equity), len(path.trades), settings.initial_cash,
              round(float(path.equity[-1]), 2))  # fmt: skip
 
 
-def plan_of(
-    known: Predictions, panel: Panel, events: Events, settings: BacktestSettings
-) -> tuple[Plan, dict[str, int]]:
-    """Target weights and the sessions at which they are traded.
-
-    Of several instants that the same session fills, the last one counts; those after the last session never fill.
-    """
-    opens = openings(settings.calendar, panel.sessions)
-    sessions = fill_sessions(known, panel, opens)
-    weights = weights_of(known.signals, settings.portfolio)
-    if settings.portfolio.volatility_target is not None:
-        adjusted = back_adjusted(marks(panel, events.splits), events)
-        weights = volatility_scaled(weights, decided_sessions(known, panel, opens), adjusted, settings.portfolio)
-    in_time = sessions < len(panel.sessions)
-    last = np.append(sessions[1:] != sessions[:-1], True) if len(sessions) else in_time
-    taken = in_time & last
-    lost = {
-        "dates_after_last_session": int((~in_time).sum()),
-        "dates_superseded": int((in_time & ~last).sum()),
-        "dates_without_position": int((~weights[taken].any(axis=1)).sum()),
-    }
-    if not settings.portfolio.tranches:
-        return Plan(sessions[taken], weights[taken]), lost
-    found = tranches(sessions[taken], weights[taken], known.horizons[taken], len(panel.sessions))
-    return Plan(*found), lost
-
-
-def back_adjusted(closes: Array, events: Events) -> Array:
-    """(T, N) closes without the jumps of splits: those before a split in units after it."""
-    adjusted = closes.copy()
-    for event in events.splits:
-        adjusted[: event.session, event.asset] /= event.value
-    return adjusted
-
-
-def contract_of(settings: BacktestSettings) -> Contract:
-    costs = Costs(
-        settings.fee_bps, settings.fee_per_unit, settings.fee_minimum, settings.slippage_bps, settings.impact,
-        settings.impact_days, settings.borrow_rate, settings.cash_rate,
-    )  # fmt: skip
-    return Contract(
-        settings.initial_cash, settings.fill == "next_close", settings.whole_units, settings.no_price == "wait",
-        settings.portfolio.max_turnover, costs,
-    )  # fmt: skip
+def returns_of(panel: Panel, path: AccountPath, cash: float) -> tuple[Array, Array]:
+    """Dates and simple returns of a path, for the ledger; after a ruin there are none."""
+    returns = figures.returns_of(np.append(cash, path.equity))
+    return panel.sessions[path.first :][: len(returns)], returns
 
 
 def judged(path: AccountPath, settings: BacktestSettings, trials: int) -> dict[str, Any]:
@@ -169,25 +146,26 @@ def warn_of_splits(prices: Path, suspects: list[tuple[str, str, float]]) -> None
 
 def write_equity(path: Path, panel: Panel, account: AccountPath, start: Array, cash: float) -> None:
     """One row a session, after that of the start."""
-    rows = zip(
-        panel.sessions[account.first :], account.equity, account.cash, account.gross, account.net, account.turnover,
-        strict=True,
-    )  # fmt: skip
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["date", "equity", "cash", "gross", "net", "turnover"])
-        writer.writerow([start, float(cash), float(cash), 0.0, 0.0, 0.0])
-        writer.writerows([row[0], *map(float, row[1:])] for row in rows)
+    columns = (account.equity, account.cash, account.gross, account.net, account.turnover)
+    rows = zip(panel.sessions[account.first :], *columns, strict=True)
+    write_rows(path, EQUITY, [(start, float(cash), float(cash), 0.0, 0.0, 0.0), *rows])
 
 
 def write_trades(path: Path, panel: Panel, account: AccountPath) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["date", "asset", "units", "price", "fee", "slippage", "kind"])
-        for trade in account.trades:
-            figures_of_it = [float(trade[name]) for name in ("units", "price", "fee", "slippage")]
-            kind = "delisting" if trade["delisting"] else "order"
-            writer.writerow([panel.sessions[trade["session"]], panel.assets[trade["asset"]], *figures_of_it, kind])
+    names = ("units", "price", "fee", "slippage")
+    write_rows(path, TRADES, (
+        (panel.sessions[trade["session"]], panel.assets[trade["asset"]], *(trade[name] for name in names),
+         "delisting" if trade["delisting"] else "order")
+        for trade in account.trades
+    ))  # fmt: skip
+
+
+def write_positions(path: Path, panel: Panel, account: AccountPath) -> None:
+    held = account.positions
+    pd.DataFrame({
+        "date": panel.sessions[held["session"]].astype("datetime64[ms]"),
+        "asset": np.array(panel.assets, object)[held["asset"]], "units": held["units"], "value": held["value"],
+    }).to_parquet(path, index=False)  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ from pydantic import Field, model_validator
 
 from scripts.lib.settings import Settings
 
+DAY = r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$"
+
 
 class Portfolio(Settings):
     """How the signals of a date become target weights."""
@@ -88,6 +90,14 @@ class BacktestSettings(Settings):
     """Confidence of intervals."""
     seed: int = Field(0, ge=0, le=2**32 - 1)
     """Seed of the bootstrap."""
+    begin: str | None = Field(None, pattern=DAY)
+    """First day whose signals are traded, such as 2015-01-01; null: all."""
+    end: str | None = Field(None, pattern=DAY)
+    """Day before which signals and sessions end; null: all."""
+    universe_share: float = Field(1.0, gt=0, le=1)
+    """Share of the assets that may be traded, drawn at random: how much hangs on a few names."""
+    universe_seed: int = Field(0, ge=0, le=2**32 - 1)
+    """Seed of that draw."""
 
     @model_validator(mode="after")
     def _tranches_replace_rebalancing(self) -> Self:

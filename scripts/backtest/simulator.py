@@ -31,6 +31,9 @@ TRADE = np.dtype(
     + [(name, np.float64) for name in ("units", "price", "fee", "slippage")]
     + [("delisting", np.bool_)]
 )
+POSITION = np.dtype(
+    [("session", np.int64), ("asset", np.int64), ("units", np.float64), ("value", np.float64)]
+)  # value in currency, at the close
 
 
 class Plan(NamedTuple):
@@ -66,6 +69,7 @@ class Path(NamedTuple):
     dividends: float  # received in all
     unfilled: int  # orders that found no price before the next target or the end
     ruined: bool  # whether the account value fell to zero: all positions were closed, no order followed
+    positions: Array  # of POSITION, after each session with orders or events; empty unless they were asked for
 
 
 @dataclass(slots=True)
@@ -84,7 +88,9 @@ class Account:
     ruined: bool = False
 
 
-def simulate(panel: Panel, plan: Plan, contract: Contract, events: Events = NO_EVENTS, first: int = 0) -> Path:
+def simulate(
+    panel: Panel, plan: Plan, contract: Contract, events: Events = NO_EVENTS, first: int = 0, positions: bool = False
+) -> Path:
     """Let an account follow a plan.
 
     Args:
@@ -93,6 +99,7 @@ def simulate(panel: Panel, plan: Plan, contract: Contract, events: Events = NO_E
         contract: fill instant, costs and limits.
         events: splits, dividends and delistings.
         first: session with which the path begins.
+        positions: whether the path tells what was held.
     """
     count = len(panel.assets)
     account = Account(contract.initial_cash, np.zeros(count), np.zeros(count, bool), np.zeros(count))
@@ -100,6 +107,8 @@ def simulate(panel: Panel, plan: Plan, contract: Contract, events: Events = NO_E
     for begin, end in run.stretches():
         run.act(begin)
         run.hold(begin, end)
+        if positions:
+            run.note_positions(begin)
     return run.path()
 
 
@@ -115,6 +124,7 @@ class _Run:
         self.fills = panel.close if contract.at_close else panel.open
         self.targets = {int(session): weights for session, weights in zip(plan.sessions, plan.weights, strict=True)}
         self.splits, self.dividends, self.delistings = map(_by_session, events)
+        self.positions: list[Array] = []
         length = len(panel.sessions) - first
         self.cash, self.longs, self.shorts, self.turnover = (np.zeros(length) for _ in range(4))
         self.accrues = bool(contract.costs.borrow_rate or contract.costs.cash_rate)
@@ -242,6 +252,13 @@ class _Run:
             self._accrue(session)
             self.cash[session - self.first] = account.cash
 
+    def note_positions(self, session: int) -> None:
+        held = np.flatnonzero(self.account.units)
+        rows = np.zeros(len(held), POSITION)
+        rows["session"], rows["asset"], rows["units"] = session, held, self.account.units[held]
+        rows["value"] = rows["units"] * self.marks[session, held]
+        self.positions.append(rows)
+
     def path(self) -> Path:
         account = self.account
         value = self.longs + self.shorts
@@ -251,7 +268,7 @@ class _Run:
         return Path(
             self.first, equity, self.cash, (self.longs - self.shorts) / safe, value / safe, self.turnover, trades,
             account.borrow, account.interest, account.dividends, account.unfilled + int(account.pending.sum()),
-            account.ruined,
+            account.ruined, np.concatenate([np.zeros(0, POSITION), *self.positions]),
         )  # fmt: skip
 
 

@@ -1,0 +1,167 @@
+"""From files to what the account trades: prices, events and predictions to a plan of target weights.
+
+All programs that trade the same predictions read them through here, so that a benchmark or a stressed run differs from
+the backtest in nothing but what it says.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from scripts.backtest.costs import Costs
+from scripts.backtest.panel import Array, Events, Panel, marks, opening_times
+from scripts.backtest.portfolio import tranches, volatility_scaled, weights_of
+from scripts.backtest.predictions import Predictions, decided_sessions, fill_sessions, read_predictions
+from scripts.backtest.prices import read_events, read_panel
+from scripts.backtest.settings import BacktestSettings
+from scripts.backtest.simulator import Contract, Plan
+from scripts.lib.errors import InputError
+
+
+class Market(NamedTuple):
+    """Prices with what happened to the assets."""
+
+    panel: Panel
+    events: Events
+    counts: dict[str, int]  # what was wrong with the prices
+
+
+def read_market(
+    prices: Path,
+    splits: Path | None,
+    dividends: Path | None,
+    delistings: Path | None,
+    settings: BacktestSettings,
+) -> Market:
+    """Raises: InputError: see `read_panel` and `read_events`; nothing is left before the settings' end."""
+    panel, counts = read_panel(prices, settings.calendar)
+    events = read_events(panel, splits, dividends, delistings, settings.delisting_return, settings.delisted_after)
+    if settings.end is None:
+        return Market(panel, events, counts)
+    length = int(np.searchsorted(panel.sessions, np.datetime64(settings.end, "D")))
+    if length < 1:
+        raise InputError(f"{prices}: no session before the end {settings.end}")
+    return Market(*until(panel, events, length), counts)
+
+
+def until(panel: Panel, events: Events, length: int) -> tuple[Panel, Events]:
+    """The first `length` sessions, and the events up to there."""
+    kept = {
+        name: getattr(panel, name)[:length]
+        for name in ("sessions", "open", "close", "volume", "opens", "trading")
+        if getattr(panel, name) is not None
+    }
+    return panel._replace(**kept), Events(
+        *(tuple(event for event in kind if event.session < length) for kind in events)
+    )
+
+
+def read_signals(path: Path, panel: Panel, settings: BacktestSettings) -> Predictions:
+    """Predictions of the settings' stretch of time and share of the assets.
+
+    Raises:
+        InputError: see `read_predictions`; none is left.
+    """
+    known = read_predictions(path, panel, settings.signal_column)
+    signals = np.where(drawn_assets(len(panel.assets), settings), known.signals, np.nan)
+    inside = np.ones(len(known.day), bool)
+    if settings.begin is not None:
+        inside &= known.day >= np.datetime64(settings.begin, "D")
+    if settings.end is not None:
+        inside &= known.day < np.datetime64(settings.end, "D")
+    if not inside.any():
+        raise InputError(f"{path}: no known_at from {settings.begin or 'the start'} to {settings.end or 'the end'}")
+    return Predictions(
+        known.known_at[inside], known.day[inside], known.dated[inside], signals[inside], known.horizons[inside],
+        known.without_prices,
+    )  # fmt: skip
+
+
+def drawn_assets(count: int, settings: BacktestSettings) -> Array:
+    """(N,) bool: the assets that may be traded, a share drawn by the universe's seed."""
+    if settings.universe_share == 1:
+        return np.ones(count, bool)
+    kept = max(round(count * settings.universe_share), 1)
+    chosen = np.zeros(count, bool)
+    chosen[np.random.default_rng(settings.universe_seed).permutation(count)[:kept]] = True
+    return chosen
+
+
+def plan_of(
+    known: Predictions, market: Market, settings: BacktestSettings, lag: int = 0
+) -> tuple[Plan, dict[str, int]]:
+    """Target weights and the sessions at which they are traded.
+
+    Of several instants that the same session fills, the last one counts; those after the last session never fill.
+
+    Args:
+        known: the signals.
+        market: prices and events.
+        settings: portfolio rule.
+        lag: sessions by which every trade is late.
+    """
+    panel, opens = market.panel, opening_times(market.panel)
+    sessions = fill_sessions(known, panel, opens) + lag
+    weights = weights_of(known.signals, settings.portfolio)
+    if settings.portfolio.volatility_target is not None:
+        adjusted = back_adjusted(marks(panel, market.events.splits), market.events)
+        weights = volatility_scaled(weights, decided_sessions(known, panel, opens), adjusted, settings.portfolio)
+    in_time = sessions < len(panel.sessions)
+    last = np.append(sessions[1:] != sessions[:-1], True) if len(sessions) else in_time
+    taken = in_time & last
+    lost = {
+        "dates_after_last_session": int((~in_time).sum()),
+        "dates_superseded": int((in_time & ~last).sum()),
+        "dates_without_position": int((~weights[taken].any(axis=1)).sum()),
+    }
+    if not settings.portfolio.tranches:
+        return Plan(sessions[taken], weights[taken]), lost
+    found = tranches(sessions[taken], weights[taken], known.horizons[taken], len(panel.sessions))
+    return Plan(*found), lost
+
+
+def back_adjusted(closes: Array, events: Events) -> Array:
+    """(T, N) closes without the jumps of splits: those before a split in units after it."""
+    adjusted = closes.copy()
+    for event in events.splits:
+        adjusted[: event.session, event.asset] /= event.value
+    return adjusted
+
+
+def contract_of(settings: BacktestSettings) -> Contract:
+    costs = Costs(
+        settings.fee_bps, settings.fee_per_unit, settings.fee_minimum, settings.slippage_bps, settings.impact,
+        settings.impact_days, settings.borrow_rate, settings.cash_rate,
+    )  # fmt: skip
+    return Contract(
+        settings.initial_cash, settings.fill == "next_close", settings.whole_units, settings.no_price == "wait",
+        settings.portfolio.max_turnover, costs,
+    )  # fmt: skip
+
+
+def contract_sentences(settings: BacktestSettings) -> list[str]:
+    """The contract in words, for the page."""
+    price = "close" if settings.fill == "next_close" else "open"
+    sessions = settings.calendar or "each exchange's calendar where the prices name one, else every date of the prices"
+    return [
+        "A signal stamped with a date is known after that date's close, one stamped with an instant at that instant; it"
+        f" fills at the {price} of the first session strictly after it. Sessions: {sessions}.",
+        f"Units are weight × account value / price, both at the fill instant's unslipped price and before any order of"
+        f" that session{', rounded toward zero to whole units' if settings.whole_units else ''}.",
+        f"Slippage of {settings.slippage_bps:g} bp"
+        + (f" and square-root impact ({settings.impact:g} × volatility × √(units/volume))" if settings.impact else "")
+        + f" move the fill price against the order; fees of {settings.fee_bps:g} bp of the traded notional"
+        + (f", {settings.fee_per_unit:g} a unit" if settings.fee_per_unit else "")
+        + (f", at least {settings.fee_minimum:g} an order" if settings.fee_minimum else "")
+        + " are charged at that price.",
+        f"Short positions pay {settings.borrow_rate:.2%} a year on their value, cash earns {settings.cash_rate:.2%} a"
+        " year (actual/365 both). Splits and dividends are events of units and cash.",
+        f"An asset whose prices end for {settings.delisted_after} sessions is closed at its last price ×"
+        f" (1 + delisting return), {settings.delisting_return:.0%} where no file tells one.",
+        "An order without a price "
+        + ("waits for the asset's next one, until the next rebalance." if settings.no_price == "wait" else "lapses."),
+        "Positions are marked at the close, or at the last one known.",
+    ]
