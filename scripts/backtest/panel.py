@@ -17,6 +17,8 @@ class Panel(NamedTuple):
     open: Array  # (T, N)
     close: Array  # (T, N)
     volume: Array  # (T, N), units traded; NaN where it is not known
+    opens: Array | None = None  # (T,) datetime64[ns] UTC: when each session opens; None: at midnight UTC
+    trading: Array | None = None  # (T, N) bool: whether the asset's own exchange has the session; None: always
 
 
 class Event(NamedTuple):
@@ -33,6 +35,11 @@ class Events(NamedTuple):
     splits: tuple[Event, ...] = ()
     dividends: tuple[Event, ...] = ()
     delistings: tuple[Event, ...] = ()
+
+
+def opening_times(panel: Panel) -> Array:
+    """(T,) instants, datetime64[ns] UTC, at which sessions open: of several exchanges that of the first one."""
+    return panel.sessions.astype("datetime64[ns]") if panel.opens is None else panel.opens
 
 
 def carried(prices: Array) -> Array:

@@ -3,50 +3,93 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from scripts.backtest.panel import Array, Event, Events, Panel, last_sessions
+from scripts.backtest.price_checks import SAME, long_gaps, missing_prices, price_spikes, stale_bars, vintages
+from scripts.backtest.price_checks import suspected_splits as suspected_splits
 from scripts.backtest.tables import HEADER_ROWS, dates, names, numbers, read_table
 from scripts.lib.errors import InputError
 from scripts.lib.joblog import log
 
-SPLIT_RATIO = 1.9  # a move by this factor or more between two closes may be a split that nobody told
-SPLIT_TOLERANCE = 0.02  # of the nearest ratio 2, 3, 4 …: an unadjusted split looks like one
+
+class Exchange(NamedTuple):
+    """Sessions of an exchange, from its assets' first price to the end of all prices."""
+
+    sessions: Array  # (D,) datetime64[D], ascending
+    opens: Array  # (D,) datetime64[ns] UTC
 
 
 def read_panel(path: Path, calendar: str | None = None) -> tuple[Panel, dict[str, int]]:
     """Read prices.
 
+    Of several exchanges, the panel's sessions are those on which any of them is open; a session opens when the first
+    of these does, so that nothing is traded on what came after that.
+
     Args:
-        path: CSV or Parquet with date, asset, open, close; high, low, volume and currency where there are any.
-        calendar: exchange whose sessions count; rows of other days are left out.
+        path: CSV or Parquet with date, asset, open, close; high, low, volume, currency and calendar (the exchange of
+            each asset, exchange_calendars' name) where there are any.
+        calendar: exchange of all assets, for prices without that column; None: every date is a session.
 
     Returns:
-        the panel, and counts: rows left out as no session, identical duplicates, missing opens or closes inside of an
-        asset's life, bars whose high or low contradicts open and close.
+        the panel, and counts: rows left out as no session of their exchange, sessions without any price, identical
+        duplicates, zeros (taken as missing), missing opens or closes inside of an asset's life, bars whose high or low
+        contradicts open and close, bars in which nothing moved, prices that jump and come back, long gaps.
 
     Raises:
-        InputError: an unreadable cell, two different prices for one asset and day, several currencies.
+        InputError: an unreadable cell, two different prices for one asset and day, a price under 0, several currencies,
+            an asset with two calendars.
     """
     table = read_table(path, ["date", "asset", "open", "close"])
     _check_currency(path, table)
     frame = pd.DataFrame({"date": dates(path, table), "asset": names(path, table).to_numpy()})
     for column in ("open", "high", "low", "close", "volume"):
         frame[column] = numbers(path, table, column) if column in table.columns else np.nan
+    frame["calendar"] = names(path, table, "calendar").to_numpy() if "calendar" in table.columns else calendar
+    _check_calendars(path, frame)
+    zeros = _without_zeros(path, frame)
     frame, duplicates = _without_duplicates(path, frame)
-    frame, outside = _sessions_only(path, frame, calendar)
-    panel = _pivot(frame)
+    frame, outside, exchanges = _sessions_only(path, frame)
+    panel = _pivot(frame, exchanges)
     counts = {
         "price_rows": len(frame),
         "rows_outside_sessions": outside,
+        "missing_sessions": _missing_sessions(panel, exchanges),
         "duplicate_rows": duplicates,
-        "missing_prices": _missing(panel),
+        "zero_prices": zeros,
+        "missing_prices": missing_prices(panel),
         "contradicting_bars": _contradicting(frame),
+        "stale_bars": stale_bars(panel),
+        "price_spikes": _told(path, price_spikes(panel), "prices that jump and come back"),
+        "long_gaps": _told(path, long_gaps(panel), "pauses of months: other companies under old names?"),
     }
     return panel, counts
+
+
+def compare_vintages(prices: Path, panel: Panel, earlier: Path, calendar: str | None = None) -> dict[str, int]:
+    """Count what differs from an earlier vintage of the prices; the run goes on with the later one.
+
+    Returns:
+        bars of both vintages whose open or close differ, assets whose different bars all differ by one factor, and bars
+        of the earlier vintage that are gone.
+    """
+    before, _ = read_panel(earlier, calendar)
+    found = vintages(panel, before)
+    _told(prices, [asset.words for asset in found if asset.words], f"assets differ from {earlier}")
+    return {
+        "vintage_differences": sum(asset.different for asset in found),
+        "vintage_adjustments": sum(asset.adjusted for asset in found),
+        "vintage_bars_gone": sum(asset.gone for asset in found),
+    }
+
+
+def _told(path: Path, found: list[str], what: str) -> int:
+    if found:
+        log.warning("%s: %d %s, the first: %s", path, len(found), what, found[0])
+    return len(found)
 
 
 def _check_currency(path: Path, table: pd.DataFrame) -> None:
@@ -55,6 +98,33 @@ def _check_currency(path: Path, table: pd.DataFrame) -> None:
     found = sorted(table["currency"].dropna().astype(str).unique())
     if len(found) > 1:
         raise InputError(f"{path}: prices in several currencies ({', '.join(found)}): convert them to one first")
+
+
+def _check_calendars(path: Path, frame: pd.DataFrame) -> None:
+    first = frame.groupby("asset", sort=False)["calendar"].transform("first")
+    different = (frame["calendar"].notna() & (frame["calendar"] != first)).to_numpy()
+    if different.any():
+        row = int(np.argmax(different))
+        raise InputError(
+            f"{path}: row {row + HEADER_ROWS}: {frame['asset'].iloc[row]} has the calendar"
+            f" {frame['calendar'].iloc[row]}, in a row before {first.iloc[row]}: an asset is of one exchange"
+        )
+
+
+def _without_zeros(path: Path, frame: pd.DataFrame) -> int:
+    """Make zeros, which vendors write for what they do not know, missing prices; a price under 0 is refused."""
+    zeros = 0
+    for column in ("open", "close"):
+        under = (frame[column] < 0).to_numpy()
+        if under.any():
+            row = frame[under].iloc[0]
+            raise InputError(
+                f"{path}: row {int(np.argmax(under)) + HEADER_ROWS}: {row['asset']} on {row['date']:%Y-%m-%d} has the"
+                f" {column} {row[column]:g}: a weight buys no units at a price under 0, leave the asset out"
+            )
+        zeros += int((frame[column] == 0).sum())
+        frame[column] = frame[column].where(frame[column] != 0)
+    return zeros
 
 
 def _without_duplicates(path: Path, frame: pd.DataFrame) -> tuple[pd.DataFrame, int]:
@@ -74,18 +144,26 @@ def _without_duplicates(path: Path, frame: pd.DataFrame) -> tuple[pd.DataFrame, 
     return frame[~again], int(again.sum())
 
 
-def _sessions_only(path: Path, frame: pd.DataFrame, calendar: str | None) -> tuple[pd.DataFrame, int]:
-    if calendar is None:
-        return frame, 0
+def _sessions_only(path: Path, frame: pd.DataFrame) -> tuple[pd.DataFrame, int, dict[str, Exchange]]:
+    """Leave out the rows on days that are no session of their asset's exchange."""
     days = frame["date"].to_numpy("datetime64[D]")
-    known = np.isin(days, sessions_of(calendar, days.min(), days.max()))
+    known, exchanges = np.ones(len(frame), bool), dict[str, Exchange]()
+    for name, rows in frame.groupby("calendar").indices.items():
+        exchanges[name] = _exchange(name, days[rows].min(), days.max())
+        known[rows] = np.isin(days[rows], exchanges[name].sessions)
     if not known.any():
-        raise InputError(f"{path}: no row on a session of {calendar}")
+        raise InputError(f"{path}: no row on a session of {', '.join(exchanges)}")
     if not known.all():
         first = frame[~known].iloc[0]
-        log.warning("%s: %d rows are on no session of %s and left out, the first: %s on %s", path, int((~known).sum()),
-                    calendar, first["asset"], f"{first['date']:%Y-%m-%d}")  # fmt: skip
-    return frame[known], int((~known).sum())
+        log.warning("%s: %d rows are on no session of their exchange and left out, the first: %s on %s (%s)", path,
+                    int((~known).sum()), first["asset"], f"{first['date']:%Y-%m-%d}", first["calendar"])  # fmt: skip
+    return frame[known], int((~known).sum()), exchanges
+
+
+def _exchange(name: str, first: Array, last: Array) -> Exchange:
+    found = _calendar(name, first, last)
+    opens = found.opens.dt.tz_convert(None).to_numpy("datetime64[ns]")
+    return Exchange(found.sessions.to_numpy("datetime64[D]"), opens)
 
 
 def sessions_of(calendar: str, first: Array, last: Array) -> Array:
@@ -114,31 +192,44 @@ def _calendar(name: str, first: Array, last: Array) -> Any:
         raise InputError(f"calendar: {name} from {first} to {last}: {str(error).splitlines()[0]}") from None
 
 
-def _pivot(frame: pd.DataFrame) -> Panel:
+def _pivot(frame: pd.DataFrame, exchanges: dict[str, Exchange]) -> Panel:
     days, row = np.unique(frame["date"].to_numpy("datetime64[D]"), return_inverse=True)
-    assets, column = np.unique(frame["asset"].to_numpy(str), return_inverse=True)
+    assets, first, column = np.unique(frame["asset"].to_numpy(str), return_index=True, return_inverse=True)
 
     def wide(name: str) -> Array:
         values = np.full((len(days), len(assets)), np.nan)
         values[row, column] = frame[name].to_numpy()
         return values
 
-    return Panel(days, tuple(map(str, assets)), wide("open"), wide("close"), wide("volume"))
+    panel = Panel(days, tuple(map(str, assets)), wide("open"), wide("close"), wide("volume"))
+    return _scheduled(panel, frame["calendar"].iloc[first].tolist(), exchanges) if exchanges else panel
 
 
-def _missing(panel: Panel) -> int:
-    """Cells without an open or a close from an asset's first close to its last."""
-    known = np.isfinite(panel.close)
-    first, rows = np.argmax(known, axis=0), np.arange(len(known))[:, None]
-    alive = (rows >= first) & (rows <= last_sessions(panel))
-    return int((alive & ~(known & np.isfinite(panel.open))).sum())
+def _scheduled(panel: Panel, of_assets: list[str], exchanges: dict[str, Exchange]) -> Panel:
+    """The panel with the times of its exchanges: a session opens when the first of them does."""
+    opens = np.full(len(panel.sessions), np.datetime64("NaT", "ns"))
+    trading = np.zeros(panel.close.shape, bool)
+    for name, exchange in exchanges.items():
+        shared = np.isin(panel.sessions, exchange.sessions)
+        trading[:, [other == name for other in of_assets]] = shared[:, None]
+        places = np.searchsorted(exchange.sessions, panel.sessions[shared])
+        opens[shared] = np.fmin(opens[shared], exchange.opens[places])
+    return panel._replace(opens=opens, trading=trading)
+
+
+def _missing_sessions(panel: Panel, exchanges: dict[str, Exchange]) -> int:
+    """Sessions of the exchanges on which none of all assets has a row."""
+    if not exchanges:
+        return 0
+    sessions = np.unique(np.concatenate([exchange.sessions for exchange in exchanges.values()]))
+    return int((~np.isin(sessions, panel.sessions)).sum())
 
 
 def _contradicting(frame: pd.DataFrame) -> int:
-    """Bars with a high under, or a low over, open or close."""
+    """Bars with a high under, or a low over, open or close, by more than the digits of adjusting."""
     high, low = frame["high"], frame["low"]
-    over = high < np.maximum(frame["open"], frame["close"])
-    return int((over | (low > np.minimum(frame["open"], frame["close"]))).sum())
+    over = high < np.maximum(frame["open"], frame["close"]) * (1 - SAME)
+    return int((over | (low > np.minimum(frame["open"], frame["close"]) * (1 + SAME))).sum())
 
 
 def read_events(
@@ -168,7 +259,8 @@ def read_events(
 
 
 def _delisted(panel: Panel, default: float, after: int) -> dict[int, float]:
-    quiet = len(panel.sessions) - 1 - last_sessions(panel)
+    later = np.arange(len(panel.sessions))[:, None] > last_sessions(panel)
+    quiet = (later if panel.trading is None else later & panel.trading).sum(axis=0)
     return {int(asset): default for asset in np.flatnonzero(quiet >= after)}
 
 
@@ -211,21 +303,3 @@ def _events(panel: Panel, path: Path | None, column: str) -> tuple[Event, ...]:
             if asset in places and session < len(panel.sessions)
         )
     )
-
-
-def suspected_splits(panel: Panel, events: Events) -> list[tuple[str, str, float]]:
-    """(asset, date, factor) of moves between closes by 2, 3, 4 … or their reciprocals that no split explains.
-
-    Raw prices of a split that is not in the events look like this, and so do two vintages of adjusted prices joined.
-    """
-    told = {(event.session, event.asset) for event in events.splits}
-    with np.errstate(invalid="ignore", divide="ignore"):
-        factors = panel.close[1:] / panel.close[:-1]
-        sizes = np.where(factors < 1, 1 / factors, factors)
-        near = np.abs(sizes / np.round(sizes) - 1) < SPLIT_TOLERANCE
-        suspect = (sizes >= SPLIT_RATIO) & near & np.isfinite(sizes)
-    return [
-        (panel.assets[asset], str(panel.sessions[row + 1]), float(factors[row, asset]))
-        for row, asset in np.argwhere(suspect)
-        if (row + 1, asset) not in told
-    ]
