@@ -30,21 +30,47 @@ class Market(NamedTuple):
 
 
 def read_market(
-    prices: Path,
-    splits: Path | None,
-    dividends: Path | None,
-    delistings: Path | None,
-    settings: BacktestSettings,
+    prices: Path, splits: Path | None, dividends: Path | None, delistings: Path | None, settings: BacktestSettings
 ) -> Market:
-    """Raises: InputError: see `read_panel` and `read_events`; nothing is left before the settings' end."""
+    """Raises: InputError: see `read_panel` and `read_events`."""
     panel, counts = read_panel(prices, settings.calendar)
     events = read_events(panel, splits, dividends, delistings, settings.delisting_return, settings.delisted_after)
-    if settings.end is None:
-        return Market(panel, events, counts)
-    length = int(np.searchsorted(panel.sessions, np.datetime64(settings.end, "D")))
-    if length < 1:
-        raise InputError(f"{prices}: no session before the end {settings.end}")
-    return Market(*until(panel, events, length), counts)
+    return Market(panel, events, counts)
+
+
+def read_signals(path: Path, market: Market, settings: BacktestSettings) -> tuple[Predictions, Market]:
+    """Predictions of the settings' stretch of time and share of the assets, and the market up to that stretch's end.
+
+    Raises:
+        InputError: see `read_predictions`; no signal or session is left.
+    """
+    known = read_predictions(path, market.panel, settings.signal_column)
+    begin, end = stretch(known.day, settings)
+    inside = (known.day >= begin) & (known.day < end)
+    if not inside.any():
+        raise InputError(f"{path}: no known_at from {settings.begin or 'the start'} to {settings.end or 'the end'}")
+    signals = np.where(drawn_assets(len(market.panel.assets), settings), known.signals, np.nan)
+    kept = Predictions(
+        known.known_at[inside], known.day[inside], known.dated[inside], signals[inside], known.horizons[inside],
+        known.without_prices,
+    )  # fmt: skip
+    length = max(int(np.searchsorted(market.panel.sessions, end)), 1)
+    return kept, Market(*until(market.panel, market.events, length), market.counts)
+
+
+def stretch(days: Array, settings: BacktestSettings) -> tuple[np.datetime64, np.datetime64]:
+    """First day of the signals that are traded, and the day before which they and the sessions end.
+
+    Folds share the days of signals evenly; the last one goes on to the end of the prices.
+    """
+    begin = np.datetime64(settings.begin or "0001-01-01", "D")
+    end = np.datetime64(settings.end or "9999-12-31", "D")
+    moments = np.unique(days[(days >= begin) & (days < end)])
+    if settings.folds == 1 or len(moments) < settings.folds:
+        return begin, end
+    edges = np.linspace(0, len(moments), settings.folds + 1).round().astype(int)
+    begin = moments[edges[settings.fold]]
+    return begin, end if settings.fold == settings.folds - 1 else moments[edges[settings.fold + 1]]
 
 
 def until(panel: Panel, events: Events, length: int) -> tuple[Panel, Events]:
@@ -57,27 +83,6 @@ def until(panel: Panel, events: Events, length: int) -> tuple[Panel, Events]:
     return panel._replace(**kept), Events(
         *(tuple(event for event in kind if event.session < length) for kind in events)
     )
-
-
-def read_signals(path: Path, panel: Panel, settings: BacktestSettings) -> Predictions:
-    """Predictions of the settings' stretch of time and share of the assets.
-
-    Raises:
-        InputError: see `read_predictions`; none is left.
-    """
-    known = read_predictions(path, panel, settings.signal_column)
-    signals = np.where(drawn_assets(len(panel.assets), settings), known.signals, np.nan)
-    inside = np.ones(len(known.day), bool)
-    if settings.begin is not None:
-        inside &= known.day >= np.datetime64(settings.begin, "D")
-    if settings.end is not None:
-        inside &= known.day < np.datetime64(settings.end, "D")
-    if not inside.any():
-        raise InputError(f"{path}: no known_at from {settings.begin or 'the start'} to {settings.end or 'the end'}")
-    return Predictions(
-        known.known_at[inside], known.day[inside], known.dated[inside], signals[inside], known.horizons[inside],
-        known.without_prices,
-    )  # fmt: skip
 
 
 def drawn_assets(count: int, settings: BacktestSettings) -> Array:

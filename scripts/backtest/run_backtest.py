@@ -65,7 +65,7 @@ def main(
         simulated: the prices are simulated
     """
     market = read_market(prices, splits, dividends, delistings, settings)
-    known = read_signals(predictions, market.panel, settings)
+    known, market = read_signals(predictions, market, settings)
     plan, lost = plan_of(known, market, settings)
     if not len(plan.sessions):
         raise InputError(f"{predictions}: no session of {prices} follows its first known_at ({known.day[0]})")

@@ -94,10 +94,20 @@ class BacktestSettings(Settings):
     """First day whose signals are traded, such as 2015-01-01; null: all."""
     end: str | None = Field(None, pattern=DAY)
     """Day before which signals and sessions end; null: all."""
+    folds: int = Field(1, ge=1, le=1_000)
+    """Equal stretches into which the dates of the signals are cut, each an account of its own."""
+    fold: int = Field(0, ge=0, le=999)
+    """The one of them that is traded, from 0."""
     universe_share: float = Field(1.0, gt=0, le=1)
     """Share of the assets that may be traded, drawn at random: how much hangs on a few names."""
     universe_seed: int = Field(0, ge=0, le=2**32 - 1)
     """Seed of that draw."""
+
+    @model_validator(mode="after")
+    def _the_fold_is_one_of_them(self) -> Self:
+        if self.fold >= self.folds:
+            raise ValueError(f"fold: {self.fold} is none of 0 to {self.folds - 1}")
+        return self
 
     @model_validator(mode="after")
     def _tranches_replace_rebalancing(self) -> Self:

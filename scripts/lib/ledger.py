@@ -25,7 +25,8 @@ from scripts.lib.errors import InputError
 
 LEDGER = Path("results/backtest/trials")
 PIECE = 1 << 20
-UNCOUNTED = ("draws", "confidence", "seed", "begin", "end")  # only change the statistics, or the stretch of time
+# what only changes the statistics, or the stretch of time
+UNCOUNTED = ("draws", "confidence", "seed", "begin", "end", "folds", "fold")
 RETURN = np.dtype([("date", "datetime64[ns]"), ("return", np.float64)])
 
 Array = np.ndarray[Any, Any]
