@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from scripts.backtest.panel import Array
+from scripts.backtest.panel import Array, opening_times
 from scripts.backtest.predictions import known_at
 from scripts.backtest.price_changes import change_after
-from scripts.backtest.prices import openings, read_panel
+from scripts.backtest.prices import read_panel
 from scripts.backtest.settings import CausalitySettings
 from scripts.backtest.tables import names, read_table
 from scripts.lib import job
@@ -49,13 +49,13 @@ def main(
         dividends: CSV with date, asset, amount, given to the command as {dividends}
     """
     beside = {name: path for name, path in (("splits", splits), ("dividends", dividends)) if path}
-    sessions = read_panel(prices, settings.calendar)[0].sessions
+    panel, _ = read_panel(prices, settings.calendar)
     pipeline = DailySignal(command, {PRICES: prices, **beside}, settings)
-    opens = openings(settings.calendar, sessions)
+    opens = opening_times(panel)
     with tempfile.TemporaryDirectory(dir=report.parent, prefix=".causality-") as folder:
         verdict = check(
             pipeline,
-            lambda artifacts: cuts_of(artifacts, sessions, opens, settings.cuts),
+            lambda artifacts: cuts_of(artifacts, panel.sessions, opens, settings.cuts),
             settings.seed,
             Path(folder),
         )

@@ -102,7 +102,8 @@ def vintages(panel: Panel, earlier: Panel) -> list[Vintage]:
 
 
 def _vintage(panel: Panel, earlier: Panel, asset: int | None, place: int, now: Array, then: Array) -> Vintage:
-    name, bars = earlier.assets[place], int(np.isfinite(earlier.close[:, place]).sum())
+    name, up_to_end = earlier.assets[place], earlier.sessions <= panel.sessions[-1]
+    bars = int(np.isfinite(earlier.close[up_to_end, place]).sum())
     if asset is None:
         return Vintage(bars, 0, False, f"{name} is gone")
     old = np.stack([earlier.close[then, place], earlier.open[then, place]])

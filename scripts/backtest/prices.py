@@ -166,21 +166,6 @@ def _exchange(name: str, first: Array, last: Array) -> Exchange:
     return Exchange(found.sessions.to_numpy("datetime64[D]"), opens)
 
 
-def sessions_of(calendar: str, first: Array, last: Array) -> Array:
-    """Sessions of an exchange from `first` to `last`, datetime64[D]."""
-    sessions: Array = _calendar(calendar, first, last).sessions.to_numpy("datetime64[D]")
-    return sessions
-
-
-def openings(calendar: str | None, sessions: Array) -> Array:
-    """Instants, datetime64[ns] UTC, at which sessions open; without a calendar at midnight UTC."""
-    if calendar is None:
-        return sessions.astype("datetime64[ns]")
-    found = _calendar(calendar, sessions[0], sessions[-1]).opens
-    opens: Array = found.loc[pd.DatetimeIndex(sessions)].dt.tz_convert(None).to_numpy("datetime64[ns]")
-    return opens
-
-
 def _calendar(name: str, first: Array, last: Array) -> Any:
     import exchange_calendars  # takes a second
 

@@ -12,7 +12,8 @@ import pytest
 
 from scripts.backtest.panel import Events, Panel, opening_times
 from scripts.backtest.predictions import fill_sessions, read_predictions
-from scripts.backtest.prices import compare_vintages, read_events, read_panel, suspected_splits
+from scripts.backtest.price_checks import suspected_splits
+from scripts.backtest.prices import compare_vintages, read_events, read_panel
 from scripts.backtest.simulator import Contract, Plan, simulate
 from scripts.lib.errors import InputError
 from tests.unit.price_files import days_of, freqtrade, lean, write, yahoo
@@ -211,6 +212,12 @@ def test_differences_of_vintages_are_told(tmp_path: Path, caplog: pytest.LogCapt
     path = write(tmp_path, adjusted, restated, cut.iloc[3:])
     counts = compare_vintages(path, read_panel(path)[0], earlier)
     assert counts == {"vintage_differences": 11, "vintage_adjustments": 1, "vintage_bars_gone": len(gone) + 3}
+
+
+def test_bars_after_the_end_of_the_later_prices_are_not_gone(tmp_path: Path) -> None:
+    earlier = write(tmp_path, bars("AAA", "2024-01-01", "2024-02-29")).rename(tmp_path / "earlier.csv")
+    path = write(tmp_path, bars("AAA", "2024-01-01", "2024-01-31"))  # a backtest that ends before its prices do
+    assert compare_vintages(path, read_panel(path)[0], earlier)["vintage_bars_gone"] == 0
 
 
 def test_two_vintages_joined_look_like_a_split(tmp_path: Path) -> None:
