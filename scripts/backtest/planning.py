@@ -62,12 +62,17 @@ def stretch(days: Array, settings: BacktestSettings) -> tuple[np.datetime64, np.
     """First day of the signals that are traded, and the day before which they and the sessions end.
 
     Folds share the days of signals evenly; the last one goes on to the end of the prices.
+
+    Raises:
+        InputError: fewer days than folds.
     """
     begin = np.datetime64(settings.begin or "0001-01-01", "D")
     end = np.datetime64(settings.end or "9999-12-31", "D")
     moments = np.unique(days[(days >= begin) & (days < end)])
-    if settings.folds == 1 or len(moments) < settings.folds:
+    if settings.folds == 1:
         return begin, end
+    if len(moments) < settings.folds:
+        raise InputError(f"{len(moments)} dates of signals are too few for {settings.folds} folds")
     edges = np.linspace(0, len(moments), settings.folds + 1).round().astype(int)
     begin = moments[edges[settings.fold]]
     return begin, end if settings.fold == settings.folds - 1 else moments[edges[settings.fold + 1]]

@@ -148,3 +148,125 @@ class CausalitySettings(Settings):
     """What the command writes for {predictions}."""
     seed: int = Field(0, ge=0, le=2**32 - 1)
     """Seed of the changes."""
+
+
+class SimulatePricesOptions(Settings):
+    """What the config says of simulated prices."""
+
+    seed: int = Field(0, ge=0, le=2**32 - 1)
+    """Seed of the random numbers."""
+    first: str = Field("2015-01-01", pattern=DAY)
+    """First day."""
+    sessions: int = Field(2_520, ge=120, le=100_000)
+    """Sessions, Mondays to Fridays."""
+    assets: int = Field(100, ge=10, le=1_000)
+    """Assets."""
+    volatility: float = Field(0.015, gt=0, le=0.2)
+    """Standard deviation of a session's return, fraction."""
+    holes: float = Field(0.001, ge=0, le=0.5)
+    """Share of the prices that are missing."""
+
+
+class SimulatePricesSettings(SimulatePricesOptions):
+    """Settings of simulate_prices."""
+
+    signal: float = Field(0.0, ge=0, le=1)
+    """Standard deviation of the assets' drifts over that of their returns: what momentum can find; 0: nothing."""
+
+
+class SignalSettings(Settings):
+    """Settings of compute_signal."""
+
+    rule: Literal["momentum", "reversal", "command"] = "momentum"
+    """momentum: the return so far; reversal: its negative; command: a program of one's own."""
+    lookback: int = Field(60, ge=1, le=2_520)
+    """Sessions of that return."""
+    skip: int = Field(0, ge=0, le=252)
+    """Latest sessions that it leaves out."""
+    every: int = Field(5, ge=1, le=252)
+    """Sessions from one date with signals to the next."""
+    horizon: int | None = Field(None, ge=1, le=2_520)
+    """Sessions that a signal speaks of; null: until the next one."""
+    command: str | None = Field(None, min_length=1)
+    """Rule command: a command line with {prices} and {predictions}, which writes the latter as Parquet: known_at,
+    asset, signal, horizon. It is not given to a shell."""
+    calendar: str | None = Field(None, min_length=1)
+    """Exchange calendar, as in the backtest."""
+
+    @model_validator(mode="after")
+    def _a_command_has_its_files(self) -> Self:
+        if self.rule == "command" and not all(name in (self.command or "") for name in ("{prices}", "{predictions}")):
+            raise ValueError("command: must name {prices} and {predictions}")
+        return self
+
+
+class PricesConfig(Settings):
+    """Prices that backtests trade on: files of one's own, of another line, or simulated."""
+
+    path: str | None = None
+    """CSV or Parquet with date, asset, open, high, low, close, volume; null: simulate_prices makes them."""
+    splits: str | None = None
+    """CSV with date, asset, ratio; null: none."""
+    dividends: str | None = None
+    """CSV with date, asset, amount; null: none."""
+    delistings: str | None = None
+    """CSV with date, asset, return; null: none."""
+    categories: str | None = None
+    """CSV with asset, category; null: none."""
+    earlier: str | None = None
+    """An earlier vintage of the prices; null: none."""
+    signal: float = Field(0.0, ge=0, le=1)
+    """Simulated: strength of the momentum."""
+
+    @model_validator(mode="after")
+    def _events_belong_to_files(self) -> Self:
+        if self.path is None:
+            for name in ("splits", "dividends", "delistings", "categories", "earlier"):
+                if getattr(self, name) is not None:
+                    raise ValueError(f"{name}: simulated prices have their own; name a path")
+        elif self.signal:
+            raise ValueError("signal: only simulated prices have one")
+        return self
+
+
+Value = float | int | str | bool | None
+
+
+class SweepConfig(Settings):
+    """Settings x seeds x folds, each a backtest and a job of its own."""
+
+    grid: dict[str, list[Value]] = Field(min_length=1)
+    """Keys of the backtest, such as signal.lookback or trade.portfolio.quantile, each with its values."""
+    seeds: list[Annotated[int, Field(ge=0, le=2**32 - 1)]] = Field([0], min_length=1, max_length=1_000)
+    """Seeds of the draws of the universe."""
+    universe_share: float = Field(1.0, gt=0, le=1)
+    """Share of the assets that each seed draws."""
+    folds: int = Field(1, ge=1, le=1_000)
+    """Equal stretches of time."""
+
+
+class BacktestConfig(Settings):
+    """One backtest: prices, signals, how they are traded and tried."""
+
+    prices: str
+    """Name of an entry in `prices`."""
+    predictions: str | None = None
+    """CSV or Parquet with known_at, asset, horizon, signal, one's own or a line's; null: `signal` makes it."""
+    signal: SignalSettings | None = None
+    """Rule that makes the predictions from the prices."""
+    index: str | None = None
+    """Asset of the prices that is the index: a benchmark; null: none."""
+    naive: str | None = None
+    """Predictions of naive models, a column each: benchmarks; null: none."""
+    trade: BacktestSettings = BacktestSettings()
+    """Portfolio, costs, statistics."""
+    forecasts: EvaluateSettings = EvaluateSettings()
+    """How the predictions are judged before any portfolio."""
+    sweep: SweepConfig | None = None
+    """What is tried beside it; null: nothing."""
+
+    @model_validator(mode="after")
+    def _signals_have_one_source(self) -> Self:
+        if (self.predictions is None) == (self.signal is None):
+            raise ValueError("predictions, signal: name one of them")
+        return self
