@@ -570,6 +570,11 @@ rule evaluate_agent:
         trades="results/orderbook/{book}/agent/trades.csv",
         equity="results/orderbook/{book}/agent/equity.csv",
         predictions="results/orderbook/{book}/agent/predictions.parquet",
+        account="results/orderbook/{book}/agent/account/account.json",
+        account_equity="results/orderbook/{book}/agent/account/equity.csv",
+        account_trades="results/orderbook/{book}/agent/account/trades.csv",
+        account_benchmarks="results/orderbook/{book}/agent/account/benchmarks.csv",
+        stress="results/orderbook/{book}/agent/account/stress.csv",
     log:
         "logs/orderbook/evaluate_agent/{book}.log",
     benchmark:
@@ -586,10 +591,13 @@ rule evaluate_agent:
             "orderbook.agent.evaluate",
             trading="orderbook.agent.trading",
             known_levels="orderbook.balance.known_levels",
+            simulated="orderbook.books.{book}.is_simulated",
         ),
     shell:
         "python -m scripts.orderbook.evaluate_agent --states {input.states} --windows {input.windows}"
         " --scaling {input.scaling} --encoder {input.encoder} --encoder-config {input.encoder_config}"
         " --policies {input.policies} --agents {input.agents} --evaluation {output.evaluation} --plot {output.plot}"
         " --trades {output.trades} --equity {output.equity} --predictions {output.predictions}"
+        " --account {output.account} --account-equity {output.account_equity} --account-trades {output.account_trades}"
+        " --account-benchmarks {output.account_benchmarks} --stress {output.stress}"
         " --asset {wildcards.book} --settings {params.settings:q} > {log} 2>&1"

@@ -12,10 +12,23 @@ import pyarrow.parquet as pq
 import torch
 
 from scripts.lib import job
+from scripts.lib.account import write_description
 from scripts.lib.errors import InputError
 from scripts.lib.joblog import log
+from scripts.lib.ledger import LEDGER
 from scripts.lib.plots import save_svg
 from scripts.lib.tables import write_csv
+from scripts.orderbook.agent_account import (
+    AGENT,
+    RANDOM,
+    all_fills,
+    curve_of,
+    timeline_of,
+    write_benchmarks,
+    write_equity,
+    write_trades,
+)
+from scripts.orderbook.agent_contract import Files, describe
 from scripts.orderbook.agent_policy import (
     AgentDescription,
     decider,
@@ -25,6 +38,8 @@ from scripts.orderbook.agent_policy import (
     read_encoder,
     view_of,
 )
+from scripts.orderbook.agent_stress import stress_rows
+from scripts.orderbook.encoder import Encoder
 from scripts.orderbook.evaluation_plot import draw_evaluation
 from scripts.orderbook.settings import EvaluateAgentSettings
 from scripts.orderbook.trading_data import read_split, rows_of
@@ -40,8 +55,8 @@ from scripts.orderbook.trading_walk import (
     random_trader,
     walk,
 )  # fmt: skip
+from scripts.orderbook.window_features import Scaling
 
-AGENT, RANDOM = "agent", "random"
 CPU = torch.device("cpu")
 
 
@@ -58,8 +73,14 @@ def main(
     trades: job.OutputFile,
     equity: job.OutputFile,
     predictions: job.OutputFile,
+    account: job.OutputFile,
+    account_equity: job.OutputFile,
+    account_trades: job.OutputFile,
+    account_benchmarks: job.OutputFile,
+    stress: job.OutputFile,
     asset: str,
     settings: EvaluateAgentSettings,
+    ledger: Path = LEDGER,
 ) -> None:
     """Trade through validation and test with all agents of a feed, beside naive baselines at the same costs.
 
@@ -79,8 +100,14 @@ def main(
         trades: CSV with all fills
         equity: CSV with positions and equity over time
         predictions: Parquet for the backtest: known_at, asset, horizon, signal of each decision
+        account: JSON, what the account of all agents together is
+        account_equity: CSV of it: date (of each decision), equity, cash, gross, net, turnover
+        account_trades: CSV of it: date, asset, units (signed), price, fee, slippage (quote currency), kind
+        account_benchmarks: CSV of it: date, benchmark, equity of each baseline that trades
+        stress: CSV with what it would have earned with other fees, later orders, and every decision turned round
         asset: name of what is traded, such as the feed's
         settings: splits, baselines and intervals
+        ledger: folder that counts every configuration ever run on these states
     """
     if len(policies) != len(agents):
         raise InputError(f"--policies, --agents: {len(policies)} and {len(agents)} files, one pair for each seed")
@@ -88,25 +115,41 @@ def main(
     descriptions = [read_description(path) for path in agents]
     check_rules(agents, descriptions, settings)
     check_inputs(agents, descriptions, digests(encoder, scaling, windows))
-    found = []
-    for split in settings.splits:
-        tape = read_split(states, windows, split, scales, settings.trading, settings.max_states, settings.known_levels)
-        rows = rows_of(tape, model.config.length, settings.trading, windows)
-        views = {mode: view_of(mode, model, tape.features, rows, CPU)[0] for mode in {d.encoder for d in descriptions}}
-        walks = {AGENT: [], **baselines(tape, rows, settings)}
-        for path, description in zip(policies, descriptions, strict=True):
-            probabilities = decider(load_policy(path, description, model))
-            trader = agent_trader(probabilities, views[description.encoder], settings.trading, description.reward_bps)
-            walks[AGENT].append(walk(tape, rows, settings.trading, trader, f"{split}-seed-{description.seed}"))
-        walks[RANDOM] = random_walks(tape, rows, settings, walks[AGENT])
-        found.append(Traded(split, tape, rows, walks))
+    found = [
+        trade(split, states, windows, model, scales, policies, descriptions, settings) for split in settings.splits
+    ]
     table = evaluate(found, settings)
     write_csv(evaluation, [row.row() for row in table])
     save_svg(draw_evaluation(found, table, asset), plot, f"{asset}: agents and baselines out of sample")
     write_csv(trades, trade_rows(found), TRADE_COLUMNS)
     write_csv(equity, equity_rows(found, settings.max_points))
     write_predictions(predictions, found, asset, settings.trading.decision_every)
+    timeline = timeline_of(found, settings.trading)
+    curve = curve_of(timeline, all_fills(timeline, AGENT, settings.trading), settings.trading)
+    write_equity(account_equity, timeline, curve)
+    write_trades(account_trades, timeline, curve, asset)
+    write_benchmarks(account_benchmarks, timeline, float(curve.equity[0]), settings.trading)
+    write_csv(stress, stress_rows(timeline, settings.trading, resampling_of(settings)))
+    files = Files(states, windows, [encoder, scaling, *policies])
+    write_description(account, describe(asset, timeline, curve, settings, descriptions, files, ledger))
     report(table)
+
+
+def trade(
+    split: str, states: list[Path], windows: Path, model: Encoder, scales: Scaling, policies: list[Path],
+    agents: list[AgentDescription], settings: EvaluateAgentSettings,
+) -> Traded:  # fmt: skip
+    """All traders' runs through one split."""
+    tape = read_split(states, windows, split, scales, settings.trading, settings.max_states, settings.known_levels)
+    rows = rows_of(tape, model.config.length, settings.trading, windows)
+    views = {mode: view_of(mode, model, tape.features, rows, CPU)[0] for mode in {agent.encoder for agent in agents}}
+    walks = {AGENT: [], **baselines(tape, rows, settings)}
+    for path, agent in zip(policies, agents, strict=True):
+        probabilities = decider(load_policy(path, agent, model))
+        trader = agent_trader(probabilities, views[agent.encoder], settings.trading, agent.reward_bps)
+        walks[AGENT].append(walk(tape, rows, settings.trading, trader, f"{split}-seed-{agent.seed}"))
+    walks[RANDOM] = random_walks(tape, rows, settings, walks[AGENT])
+    return Traded(split, tape, rows, walks)
 
 
 def report(table: list[Earned]) -> None:
@@ -161,7 +204,7 @@ def random_walks(tape: Tape, rows: list[range], settings: EvaluateAgentSettings,
 
 def evaluate(found: list[Traded], settings: EvaluateAgentSettings) -> list[Earned]:
     """Rows of the table: each split, then all of them together where there are several."""
-    resampling = Resampling(settings.draws, settings.block, settings.seed)
+    resampling = resampling_of(settings)
     table = [
         earned(part.split, trader, runs, part.hours, resampling)
         for part in found
@@ -173,6 +216,10 @@ def evaluate(found: list[Traded], settings: EvaluateAgentSettings) -> list[Earne
             joined = [join([part.walks[trader][i] for part in found]) for i in range(len(runs))]
             table.append(earned("all", trader, joined, hours, resampling))
     return table
+
+
+def resampling_of(settings: EvaluateAgentSettings) -> Resampling:
+    return Resampling(settings.draws, settings.block, settings.seed)
 
 
 def join(walks: list[Walk]) -> Walk:

@@ -436,7 +436,7 @@ class TradingRules(Settings):
     latency_states: int = Field(1, ge=1, le=100_000)
     """An order arrives at least this many states after the one that it was decided on."""
     latency_ms: float = Field(0.0, ge=0, le=3_600_000)
-    """And at least this much event time after it, milliseconds."""
+    """And at least this much time after that one was known here, milliseconds."""
     decision_every: int = Field(10, ge=1, le=1_000_000)
     """States from one decision to the next."""
     max_loss_bps: float = Field(200.0, gt=0, le=10_000)
@@ -550,6 +550,8 @@ class EvaluateAgentSettings(EvaluateOptions):
     """Levels a side that must be certain in each state, as for balance_windows; null: all that the features take."""
     trading: TradingRules = TradingRules()
     """Costs, latency and inventory: those that the agents were trained with."""
+    simulated: bool = False
+    """Whether the book is simulated, so that what was earned says nothing of any market."""
 
 
 class AgentConfig(Settings):
@@ -571,6 +573,38 @@ class AgentConfig(Settings):
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError("seeds: a seed is named twice")
         return self
+
+
+class BookCausalityOptions(Settings):
+    """What the config says of the causality check."""
+
+    cuts: int = Field(1, ge=1, le=100)
+    """Instants after which the captures are changed, in each of training, validation and test."""
+    windows: int = Field(2_000, ge=1, le=1_000_000)
+    """Windows of a split drawn for it at most."""
+    seed: int = Field(0, ge=0, le=2**32 - 1)
+    """Seed of the changes."""
+
+
+class BookCausalitySettings(BookCausalityOptions):
+    """Settings of check_book_causality: its own, and those of the stages that it runs once more."""
+
+    venue: Venue
+    """Venue whose format and sequence rules hold."""
+    symbol: str | None = None
+    """The instrument to take from a capture of several; null: the only one."""
+    chained: bool = False
+    """Whether a part goes on with the book that the one before left."""
+    parse: ParseOptions = ParseOptions()
+    """Raw part to book states."""
+    features: FeatureSettings = FeatureSettings()
+    """Features of each state."""
+    balance: BalanceSettings = BalanceSettings()
+    """Windows."""
+    evaluate: EvaluateOptions = EvaluateOptions()
+    """Splits that the agents trade through."""
+    trading: TradingRules = TradingRules()
+    """Costs, latency and inventory."""
 
 
 class OrderbookConfig(Settings):

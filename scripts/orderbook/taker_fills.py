@@ -1,8 +1,9 @@
 """Taker fills from book states: when an order that takes liquidity arrives, and what it then pays.
 
 Contract. An order decided at state k arrives at the first state that is at least `states` later and whose event time
-is at least `ms` later; if the segment ends before, it never does. There it walks the opposite side's known levels,
-best first, until it is filled; what the book shows no liquidity for is cancelled, as with immediate-or-cancel orders.
+is at least `ms` after the moment at which state k was known here; if the segment ends before, it never does. There it
+walks the opposite side's known levels, best first, until it is filled; what the book shows no liquidity for is
+cancelled, as with immediate-or-cancel orders.
 It never waits in a queue, so no queue model is needed. What it takes stands in the book again at the next state: its
 own impact beyond the levels walked is not modelled, so keep orders small beside the sizes shown. The fee is charged
 on the traded notional.
@@ -22,7 +23,8 @@ BPS = 1e-4
 
 @dataclass(frozen=True)
 class Latency:
-    """The way from a decision to the venue: at least this many states and at least this much event time."""
+    """The way from a decision to the venue: at least this many states after the one decided on, and at least this much
+    time after it was known here."""
 
     states: int
     ms: float
@@ -83,19 +85,25 @@ def fill_order(size: float, bids: np.ndarray, asks: np.ndarray, fee_bps: float) 
     return Fill(sign * filled, sign * notional, fee_bps * BPS * abs(notional))
 
 
-def arrivals(event_time: np.ndarray, latency: Latency) -> np.ndarray:
+def arrivals(event_time: np.ndarray, known_at: np.ndarray, latency: Latency) -> np.ndarray:
     """Row at which an order decided at each row of one segment arrives.
+
+    Nobody can send an order before the state that it is decided on is known to him. The two clocks differ: where that
+    of the capture lags behind the venue's, a state counts as known at its event time; where it is ahead, orders arrive
+    the later for it, never earlier.
 
     Args:
         event_time: (n,) int64 ns of one segment's consecutive states. Where the venue's clock goes back, the latest
             time so far counts: an order does not arrive in the past.
+        known_at: (n,) int64 ns when each state was known here. Where it goes back, the latest time so far counts: an
+            order does not overtake the one sent before it.
         latency: of the way to the venue.
 
     Returns:
         (n,) int64, the number of rows n where the segment ends before.
     """
     times = np.maximum.accumulate(event_time)
-    due = times + round(latency.ms * NS_PER_MS)
+    due = np.maximum(times, np.maximum.accumulate(known_at)) + round(latency.ms * NS_PER_MS)
     by_time = np.searchsorted(times, due, side="left")
     by_count = np.arange(len(times)) + latency.states
     return np.minimum(np.maximum(by_time, by_count), len(times)).astype(np.int64)

@@ -18,11 +18,13 @@ from scripts.lib.progress import Progress
 from scripts.lib.splits import NAMES
 from scripts.orderbook.settings import TradingRules
 from scripts.orderbook.states_reader import Batch, StatesReader
-from scripts.orderbook.taker_fills import Latency
-from scripts.orderbook.trading_tape import Tape, decision_rows, make_tape
+from scripts.orderbook.taker_fills import NS_PER_MS, Latency
+from scripts.orderbook.trading_tape import NEVER, Tape, decision_rows, make_tape
 from scripts.orderbook.window_features import PER_LEVEL, Scaling, usable
 
 BETWEEN_PARTS = 2  # jump of the row numbers, so that the last row of a part is not followed by the next one's first
+
+MANY = 0.5  # share of the orders
 
 
 class Needed(NamedTuple):
@@ -94,7 +96,17 @@ def rows_of(tape: Tape, length: int, rules: TradingRules, windows: Path) -> list
         )
     count = sum(len(found) for found in rows)
     log.info("%d states in %d stretches, %d decisions", len(tape), len(rows), count)
+    warn_of_clocks(tape, np.concatenate([np.array(found[:-1]) for found in rows]))
     return rows
+
+
+def warn_of_clocks(tape: Tape, decisions: np.ndarray) -> None:
+    """Say so where most orders never arrive, as when the capture's clock is far ahead of the venue's."""
+    late = float(np.mean(tape.arrival[decisions] == NEVER))
+    if late > MANY:
+        ahead = float(np.median(tape.known_at - tape.event_time)) / NS_PER_MS
+        log.warning("%.0f %% of the orders arrive after their stretch's end; states were known %.0f ms (median) after"
+                    " their event time", 100 * late, ahead)  # fmt: skip
 
 
 def split_bounds(windows: Path, split: str) -> tuple[int, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -67,13 +67,19 @@ def make_tape(
     """A tape of usable states; `run` (n,) says by equal consecutive numbers what follows one another in the feed."""
     stretch = np.zeros(len(run), dtype=np.int64)
     np.cumsum(run[1:] != run[:-1], out=stretch[1:])
-    arrival = np.full(len(run), NEVER, dtype=np.int64)
     known_at = np.maximum(event_time, local_time)
-    tape = Tape(event_time, known_at, levels, features, stretch, arrival)
+    nowhere = np.full(len(run), NEVER, dtype=np.int64)
+    return with_latency(Tape(event_time, known_at, levels, features, stretch, nowhere), latency)
+
+
+def with_latency(tape: Tape, latency: Latency) -> Tape:
+    """The same states with another way from decisions to the venue."""
+    arrival = np.full(len(tape), NEVER, dtype=np.int64)
     for rows in tape.stretches():
-        place = arrivals(event_time[rows.start : rows.stop], latency)
-        arrival[rows.start : rows.stop] = np.where(place < len(rows), rows.start + place, NEVER)
-    return tape
+        span = slice(rows.start, rows.stop)
+        place = arrivals(tape.event_time[span], tape.known_at[span], latency)
+        arrival[span] = np.where(place < len(rows), rows.start + place, NEVER)
+    return replace(tape, arrival=arrival)
 
 
 def decision_rows(tape: Tape, length: int, every: int) -> list[range]:

@@ -118,6 +118,12 @@ def constant_trader(rules: TradingRules, position: int) -> Trader:
     return lambda account, notional: (target, float(position))
 
 
+def replay_trader(targets: np.ndarray, signals: np.ndarray) -> Trader:
+    """Decides what someone else did, decision by decision (decisions,)."""
+    choices = zip(targets.tolist(), signals.tolist(), strict=True)
+    return lambda account, notional: next(choices)
+
+
 def random_trader(rules: TradingRules, changes: float, random: np.random.Generator) -> Trader:
     """Changes its target as often as the agent does (`changes` a decision), to any other with equal chances."""
     count = 2 * rules.max_position + 1

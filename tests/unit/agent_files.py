@@ -109,9 +109,14 @@ def evaluate(files: Files, agents: list[dict[str, Path]], **changes: Any) -> dic
     values: dict[str, Any] = {"draws": 400, "trading": rules} | changes
     settings = EvaluateAgentSettings(**values)
     names = {"evaluation": "csv", "plot": "svg", "trades": "csv", "equity": "csv", "predictions": "parquet"}
-    outputs: dict[str, Any] = {name: files.folder / f"{name}.{suffix}" for name, suffix in names.items()}
+    account = {
+        "account": "json",
+        **dict.fromkeys(("account_equity", "account_trades", "account_benchmarks", "stress"), "csv"),
+    }
+    outputs: dict[str, Any] = {name: files.folder / f"{name}.{suffix}" for name, suffix in (names | account).items()}
     evaluate_agent.main(
         **files.inputs(), **outputs, policies=[agent["policy"] for agent in agents],
         agents=[agent["agent"] for agent in agents if "agent" in agent], asset="BTCUSDT", settings=settings,
+        ledger=files.folder / "trials",
     )  # fmt: skip
     return outputs

@@ -81,10 +81,10 @@ def test_fills_never_beat_the_best_price_and_grow_worse_with_size() -> None:
     assert prices == sorted(prices, reverse=True)
 
 
-def slow_arrivals(times: np.ndarray, latency: Latency) -> list[int]:
+def slow_arrivals(times: np.ndarray, known: np.ndarray, latency: Latency) -> list[int]:
     found = []
     for k in range(len(times)):
-        now = max(times[: k + 1])
+        now = max(*times[: k + 1], *known[: k + 1])
         due = [j for j in range(k + latency.states, len(times)) if max(times[: j + 1]) >= now + latency.ms * NS_PER_MS]
         found.append(due[0] if due else len(times))
     return found
@@ -94,11 +94,33 @@ def slow_arrivals(times: np.ndarray, latency: Latency) -> list[int]:
 def test_orders_arrive_as_a_search_state_by_state_finds(latency: Latency) -> None:
     random = np.random.default_rng(1)
     times = NS_PER_MS * random.integers(-2, 9, 200).cumsum()  # a clock that goes back at times
-    assert arrivals(times, latency).tolist() == slow_arrivals(times, latency)
+    for ahead in (0, 20, -20):  # of the capture's clock, with the way of the data
+        known = times + NS_PER_MS * (ahead + random.integers(0, 30, 200))
+        assert arrivals(times, known, latency).tolist() == slow_arrivals(times, known, latency)
 
 
 def test_latency_in_states_and_in_time_both_hold() -> None:
     times = NS_PER_MS * np.array([0, 10, 20, 30, 130, 140])
-    assert arrivals(times, Latency(1, 0)).tolist() == [1, 2, 3, 4, 5, 6]
-    assert arrivals(times, Latency(1, 25)).tolist() == [3, 4, 4, 4, 6, 6]
-    assert arrivals(times, Latency(2, 1)).tolist() == [2, 3, 4, 5, 6, 6]
+    assert arrivals(times, times, Latency(1, 0)).tolist() == [1, 2, 3, 4, 5, 6]
+    assert arrivals(times, times, Latency(1, 25)).tolist() == [3, 4, 4, 4, 6, 6]
+    assert arrivals(times, times, Latency(2, 1)).tolist() == [2, 3, 4, 5, 6, 6]
+
+
+def test_an_order_leaves_when_its_state_was_known_here() -> None:
+    times = NS_PER_MS * np.arange(0, 100, 10)
+    late = times + 25 * NS_PER_MS
+    assert arrivals(times, late, Latency(1, 0)).tolist() == [3, 4, 5, 6, 7, 8, 9, 10, 10, 10]
+    assert arrivals(times, late, Latency(1, 5)).tolist() == [3, 4, 5, 6, 7, 8, 9, 10, 10, 10]
+    assert arrivals(times, late, Latency(1, 6)).tolist() == [4, 5, 6, 7, 8, 9, 10, 10, 10, 10]
+    behind = times - 1_000 * NS_PER_MS  # a local clock behind the venue's: nothing is known before it was
+    assert arrivals(times, behind, Latency(1, 0)).tolist() == arrivals(times, times, Latency(1, 0)).tolist()
+
+
+def test_no_order_overtakes_the_one_sent_before_it() -> None:
+    """Not even where the local clock is set back between the two."""
+    times = NS_PER_MS * np.arange(0, 100, 10)
+    known = times.copy()
+    known[2] += 40 * NS_PER_MS
+    found = arrivals(times, known, Latency(1, 0))
+    assert found.tolist() == [1, 2, 6, 6, 6, 6, 7, 8, 9, 10]
+    assert (np.diff(found) >= 0).all()
