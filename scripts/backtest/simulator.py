@@ -72,6 +72,18 @@ class Path(NamedTuple):
     positions: Array  # of POSITION, after each session with orders or events; empty unless they were asked for
 
 
+class Fills(NamedTuple):
+    """What was traded at one instant."""
+
+    session: int
+    assets: Array  # (orders,)
+    units: Array
+    prices: Array
+    fees: Array
+    slippage: Array
+    delisting: bool = False
+
+
 @dataclass(slots=True)
 class Account:
     """What is held now."""
@@ -80,7 +92,7 @@ class Account:
     units: Array  # (N,)
     pending: Array  # (N,) bool: assets whose target waits for a price
     target: Array  # (N,) weights traded last
-    trades: list[Array] = field(default_factory=list)
+    fills: list[Fills] = field(default_factory=list)
     borrow: float = 0.0
     interest: float = 0.0
     dividends: float = 0.0
@@ -137,8 +149,9 @@ class _Run:
         """
         acts = {*self.targets, *self.splits, *self.dividends, *self.delistings, self.first}
         if self.contract.wait:
-            back = np.isfinite(self.fills[1:]) & ~np.isfinite(self.fills[:-1])
-            acts.update((np.flatnonzero(back.any(axis=1)) + 1).tolist())
+            known = np.isfinite(self.fills)
+            if not known.all():
+                acts.update((np.flatnonzero((known[1:] & ~known[:-1]).any(axis=1)) + 1).tolist())
         begins = sorted(session for session in acts if session >= self.first)
         return list(zip(begins, [*begins[1:], len(self.panel.sessions)], strict=True))
 
@@ -172,39 +185,34 @@ class _Run:
         price = self.marks[session - 1, asset] * (1 + event.value)
         account.cash += units * price
         account.units[asset] = 0.0
-        account.trades.append(np.array([(session, asset, -units, price, 0.0, 0.0, True)], TRADE))
+        free = np.zeros(1)
+        account.fills.append(Fills(session, np.array([asset]), np.array([-units]), np.array([price]), free, free, True))
 
     def _order(self, session: int, limited: bool) -> None:
         """Trade the waiting targets that have a price now."""
-        account, contract, prices = self.account, self.contract, self.fills[session]
-        tradable = account.pending & np.isfinite(prices) & (prices > 0)
-        if account.ruined or not tradable.any():
+        account, contract = self.account, self.contract
+        assets = np.flatnonzero(account.pending & (self.fills[session] > 0))  # NaN is not
+        if account.ruined or not len(assets):
             return
         value = account.cash + _value(account.units, self._values(session))
         if value <= 0:
             account.ruined = True
             account.target = np.zeros_like(account.target)
-        safe = np.where(tradable, prices, 1.0)
-        wanted = account.target * value / safe
-        wanted = np.trunc(wanted) if contract.whole_units else wanted
-        change = np.where(tradable, wanted - account.units, 0.0)
+        prices = self.fills[session, assets]
+        wanted = account.target[assets] * value / prices
+        change = (np.trunc(wanted) if contract.whole_units else wanted) - account.units[assets]
         if limited and contract.max_turnover is not None and not account.ruined:
-            change *= min(1.0, contract.max_turnover * value / max(float(np.abs(change) @ safe), 1e-300))
+            change *= min(1.0, contract.max_turnover * value / max(float(np.abs(change) @ prices), 1e-300))
             change = np.trunc(change) if contract.whole_units else change
-        account.pending &= ~tradable if contract.wait else False
-        self._trade(session, change, value)
+        account.pending[assets if contract.wait else slice(None)] = False
+        moved = change != 0
+        if moved.any():
+            self._trade(session, assets[moved], change[moved], prices[moved], value)
 
-    def _trade(self, session: int, change: Array, value: float) -> None:
+    def _trade(self, session: int, assets: Array, change: Array, prices: Array, value: float) -> None:
         account = self.account
-        assets = np.flatnonzero(change)
-        if not len(assets):
-            return
-        change, prices = change[assets], self.fills[session][assets]
         filled, fees, slippage = fill(change, prices, self.market.impact(session, assets, change), self.contract.costs)
-        trades = np.zeros(len(assets), TRADE)
-        trades["session"], trades["asset"], trades["units"] = session, assets, change
-        trades["price"], trades["fee"], trades["slippage"] = filled, fees, slippage
-        account.trades.append(trades)
+        account.fills.append(Fills(session, assets, change, filled, fees, slippage))
         account.units[assets] += change
         account.cash -= float(change @ filled) + float(fees.sum())
         if value > 0:
@@ -264,12 +272,25 @@ class _Run:
         value = self.longs + self.shorts
         equity = self.cash + value
         safe = np.where(equity == 0, np.nan, equity)
-        trades = np.concatenate([np.zeros(0, TRADE), *account.trades])
         return Path(
-            self.first, equity, self.cash, (self.longs - self.shorts) / safe, value / safe, self.turnover, trades,
+            self.first, equity, self.cash, (self.longs - self.shorts) / safe, value / safe, self.turnover,
+            _trades(account.fills),
             account.borrow, account.interest, account.dividends, account.unfilled + int(account.pending.sum()),
             account.ruined, np.concatenate([np.zeros(0, POSITION), *self.positions]),
         )  # fmt: skip
+
+
+def _trades(fills: list[Fills]) -> Array:
+    """(trades,) of TRADE."""
+    counts = [len(part.assets) for part in fills]
+    trades = np.zeros(sum(counts), TRADE)
+    if fills:
+        trades["session"] = np.repeat([part.session for part in fills], counts)
+        trades["delisting"] = np.repeat([part.delisting for part in fills], counts)
+        columns = zip(*(part[1:6] for part in fills), strict=True)
+        for name, parts in zip(("asset", "units", "price", "fee", "slippage"), columns, strict=True):
+            trades[name] = np.concatenate(parts)
+    return trades
 
 
 def _by_session(events: tuple[Event, ...]) -> dict[int, list[Event]]:
