@@ -155,7 +155,10 @@ def contract_of(settings: BacktestSettings) -> Contract:
 def contract_sentences(settings: BacktestSettings) -> list[str]:
     """The contract in words, for the page."""
     price = "close" if settings.fill == "next_close" else "open"
-    sessions = settings.calendar or "each exchange's calendar where the prices name one, else every date of the prices"
+    sessions = settings.calendar or (
+        "every date of the prices, or those of each asset's exchange where the prices name it: a session is then a day"
+        " on which any is open, and it opens when the first of them does"
+    )
     return [
         "A signal stamped with a date is known after that date's close, one stamped with an instant at that instant; it"
         f" fills at the {price} of the first session strictly after it. Sessions: {sessions}.",

@@ -10,7 +10,6 @@ import pandas as pd
 
 from scripts.backtest.panel import Array, Event, Events, Panel, last_sessions
 from scripts.backtest.price_checks import SAME, long_gaps, missing_prices, price_spikes, stale_bars, vintages
-from scripts.backtest.price_checks import suspected_splits as suspected_splits
 from scripts.backtest.tables import HEADER_ROWS, dates, names, numbers, read_table
 from scripts.lib.errors import InputError
 from scripts.lib.joblog import log

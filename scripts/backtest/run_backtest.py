@@ -12,7 +12,8 @@ import pandas as pd
 from scripts.backtest import metrics as figures
 from scripts.backtest.panel import Array, Panel
 from scripts.backtest.planning import contract_of, contract_sentences, plan_of, read_market, read_signals
-from scripts.backtest.prices import compare_vintages, suspected_splits
+from scripts.backtest.price_checks import suspected_splits
+from scripts.backtest.prices import compare_vintages
 from scripts.backtest.settings import BacktestSettings
 from scripts.backtest.simulator import Path as AccountPath
 from scripts.backtest.simulator import simulate
@@ -49,7 +50,8 @@ def main(
 
     Args:
         predictions: CSV or Parquet with known_at (a date: after its close; or a zoned instant), asset, signal, horizon
-        prices: raw prices, CSV or Parquet with date, asset, open, high, low, close, volume
+        prices: raw prices, CSV or Parquet with date, asset, open, high, low, close, volume; calendar (exchange_calendars'
+            name of each asset's exchange) and currency where there are any
         equity: CSV with one row a session: date, equity, cash, gross, net, turnover (fractions of the account value)
         trades: CSV with date, asset, units (signed), price, fee, slippage (currency), kind
         settings: portfolio rule, fill, costs, statistics

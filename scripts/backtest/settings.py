@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -55,8 +55,9 @@ class BacktestSettings(Settings):
     fill: Literal["next_open", "next_close"] = "next_open"
     """Price at which orders fill: the open or the close of the first session after the signal is known."""
     calendar: str | None = Field(None, min_length=1)
-    """Exchange calendar (exchange_calendars' name, such as XNYS): prices on other days are left out and counted, and
-    instants are compared with its opening times. null: every date of the prices is a session and opens at 00:00 UTC."""
+    """Exchange calendar (exchange_calendars' name, such as XNYS) of all assets, for prices without a column `calendar`
+    that names each asset's own: prices on other days are left out and counted, and instants are compared with its
+    opening times. null: every date of the prices is a session and opens at 00:00 UTC."""
     no_price: Literal["wait", "lapse"] = "wait"
     """What an order does whose asset has no price at the fill: wait for the next one (until the next rebalance), or
     lapse."""
@@ -229,6 +230,7 @@ class PricesConfig(Settings):
         return self
 
 
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=80)]
 Value = float | int | str | bool | None
 
 
@@ -245,6 +247,18 @@ class SweepConfig(Settings):
     """Equal stretches of time."""
 
 
+def changed(values: dict[str, Any], path: str, value: Value) -> dict[str, Any]:
+    """A copy of plain values with another one at a dotted path.
+
+    Raises:
+        ValueError: there is no such path.
+    """
+    first, _, rest = path.partition(".")
+    if first not in values:
+        raise ValueError(f"'{path}' is not there")
+    return values | {first: changed(values[first] or {}, rest, value) if rest else value}
+
+
 class BacktestConfig(Settings):
     """One backtest: prices, signals, how they are traded and tried."""
 
@@ -254,7 +268,7 @@ class BacktestConfig(Settings):
     """CSV or Parquet with known_at, asset, horizon, signal, one's own or a line's; null: `signal` makes it."""
     signal: SignalSettings | None = None
     """Rule that makes the predictions from the prices."""
-    index: str | None = None
+    index: str | None = Field(None, min_length=1)
     """Asset of the prices that is the index: a benchmark; null: none."""
     naive: str | None = None
     """Predictions of naive models, a column each: benchmarks; null: none."""
@@ -266,7 +280,44 @@ class BacktestConfig(Settings):
     """What is tried beside it; null: nothing."""
 
     @model_validator(mode="after")
+    def _the_grid_fits(self) -> Self:
+        """Every value of the grid is tried on the block that it belongs to."""
+        for key, values in (self.sweep.grid if self.sweep else {}).items():
+            block, _, path = key.partition(".")
+            model = getattr(self, block, None) if block in ("signal", "trade") else None
+            if model is None or not path:
+                raise ValueError(f"sweep.grid: '{key}' is no key of signal or trade")
+            for value in values:
+                type(model).model_validate(changed(model.model_dump(mode="json"), path, value))
+        return self
+
+    @model_validator(mode="after")
     def _signals_have_one_source(self) -> Self:
         if (self.predictions is None) == (self.signal is None):
             raise ValueError("predictions, signal: name one of them")
+        return self
+
+
+class BacktestLineConfig(Settings):
+    """The `backtest:` block of the config."""
+
+    active: list[str] = Field(default=[])
+    """Active backtests: names of entries in `backtests`. Accounts that lines end in are judged beside them."""
+    backtests: dict[Name, BacktestConfig] = Field(default={})
+    """Definitions of backtests by name."""
+    prices: dict[Name, PricesConfig] = Field(default={})
+    """Definitions of prices by name."""
+    simulate: SimulatePricesOptions = SimulatePricesOptions()
+    """simulate_prices: daily prices for the demo and for tests."""
+
+    @model_validator(mode="after")
+    def _names_are_defined(self) -> Self:
+        for name in self.active:
+            if name not in self.backtests:
+                raise ValueError(f"active: '{name}' is not defined in backtests ({', '.join(self.backtests)})")
+        for name, entry in self.backtests.items():
+            if entry.prices not in self.prices:
+                raise ValueError(
+                    f"backtests.{name}.prices: '{entry.prices}' is not defined in prices ({', '.join(self.prices)})"
+                )
         return self

@@ -1,0 +1,247 @@
+"""The files and trials of the backtests: input functions of their rules.
+
+A backtest is an entry of the config, or an account that another line ends in (`Accounts`): both go through the same
+rules from the account on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+from collections.abc import Callable, Mapping
+from itertools import product
+from typing import Any, NamedTuple
+
+from scripts.backtest.settings import (
+    BacktestConfig,
+    BacktestLineConfig,
+    BacktestSettings,
+    PricesConfig,
+    SignalSettings,
+    Value,
+    changed,
+)
+from scripts.lib.errors import InputError
+from scripts.lib.settings import Settings, validate
+
+PRICES = "results/prices/{prices}"
+FOLDER = "results/backtest/{backtest}"
+ACCOUNT = f"{FOLDER}/account"
+OWN_FILES = ("path", "splits", "dividends", "delistings", "categories", "earlier")
+SIMULATED = {
+    "path": "prices.parquet", "splits": "splits.csv", "dividends": "dividends.csv", "delistings": "delistings.csv",
+    "categories": "categories.csv",
+}  # fmt: skip
+
+Accounts = Mapping[str, str]
+"""Folder of the account of each backtest that another line makes, by the backtest's name."""
+
+
+class Trial(NamedTuple):
+    """One job of a sweep."""
+
+    name: str
+    values: dict[str, Value]
+    setting: int  # number of its values among the grid's
+    seed: int
+    fold: int
+
+
+def files_of(backtest: BacktestLineConfig, name: str) -> dict[str, str]:
+    """Paths of a backtest's prices and events: what is not there is left out."""
+    entry = backtest.backtests[name]
+    prices = backtest.prices[entry.prices]
+    if prices.path is None:
+        folder = PRICES.format(prices=entry.prices)
+        return {key: f"{folder}/{file}" for key, file in SIMULATED.items()}
+    return {key: getattr(prices, key) for key in OWN_FILES if getattr(prices, key)}
+
+
+def market_files(backtest: BacktestLineConfig, *kinds: str) -> Callable[[Any], dict[str, str]]:
+    """Input function: prices and those of the events that `kinds` names, for `unpack`."""
+
+    def paths(wildcards: Any) -> dict[str, str]:
+        found = files_of(backtest, wildcards.backtest) if wildcards.backtest in backtest.backtests else {}
+        renamed = {"prices" if key == "path" else key: path for key, path in found.items()}
+        return {key: path for key, path in renamed.items() if key == "prices" or key in kinds}
+
+    return paths
+
+
+def options(*kinds: str) -> Callable[..., str]:
+    """Params function: `--KIND PATH` for each of the job's inputs that is there."""
+
+    def words(wildcards: Any, input: Any) -> str:
+        given = {kind: str(getattr(input, kind, "") or "") for kind in kinds}
+        return " ".join(f"--{kind.replace('_', '-')} {shlex.quote(path)}" for kind, path in given.items() if path)
+
+    return words
+
+
+def predictions_of(backtest: BacktestLineConfig) -> Callable[[Any], str]:
+    """Input function: predictions of one's own or of a line, else those that compute_signal makes."""
+
+    def path(wildcards: Any) -> str:
+        entry = backtest.backtests.get(wildcards.backtest)
+        made = f"{FOLDER}/predictions.parquet".format(backtest=wildcards.backtest)
+        return (entry.predictions if entry else None) or made
+
+    return path
+
+
+def is_simulated(backtest: BacktestLineConfig, name: str) -> bool:
+    """Whether a backtest's prices are simulated."""
+    return backtest.prices[backtest.backtests[name].prices].path is None
+
+
+def trials_of(entry: BacktestConfig) -> list[Trial]:
+    """All jobs of a backtest's sweep."""
+    if entry.sweep is None:
+        return []
+    grid = entry.sweep.grid
+    settings = [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]
+    return [
+        Trial(f"{number:03d}-{seed}-{fold}", values, number, seed, fold)
+        for number, values in enumerate(settings)
+        for seed in entry.sweep.seeds
+        for fold in range(entry.sweep.folds)
+    ]
+
+
+def trial_of(backtest: BacktestLineConfig, name: str, trial: str) -> Trial:
+    return next(found for found in trials_of(backtest.backtests[name]) if found.name == trial)
+
+
+def trial_settings(backtest: BacktestLineConfig) -> Callable[[Any], str]:
+    """Params function: settings of run_backtest for a trial, as JSON."""
+
+    def settings(wildcards: Any) -> str:
+        entry = backtest.backtests[wildcards.backtest]
+        trial = trial_of(backtest, wildcards.backtest, wildcards.trial)
+        assert entry.sweep is not None
+        drawn = {"universe_seed": trial.seed, "universe_share": entry.sweep.universe_share}
+        own = {"folds": entry.sweep.folds, "fold": trial.fold, **drawn}
+        values = with_values(entry.trade, trial.values, "trade.") | own
+        return _json(validate(BacktestSettings, values, f"config: backtest.backtests.{wildcards.backtest}.sweep"))
+
+    return settings
+
+
+def trial_signal(backtest: BacktestLineConfig) -> Callable[[Any], str]:
+    """Params function: settings of compute_signal for a setting of the grid, as JSON."""
+
+    def settings(wildcards: Any) -> str:
+        entry = backtest.backtests[wildcards.backtest]
+        trial = next(found for found in trials_of(entry) if found.setting == int(wildcards.setting))
+        assert entry.signal is not None
+        values = with_values(entry.signal, trial.values, "signal.")
+        return _json(validate(SignalSettings, values, f"config: backtest.backtests.{wildcards.backtest}.sweep"))
+
+    return settings
+
+
+def trial_predictions(backtest: BacktestLineConfig) -> Callable[[Any], str]:
+    """Input function: predictions of a trial; those of the backtest where its grid changes nothing of the signal.
+
+    Settings with the same signal share the predictions of the first of them.
+    """
+
+    def path(wildcards: Any) -> str:
+        entry = backtest.backtests.get(wildcards.backtest)
+        if entry is None or entry.sweep is None or not any(key.startswith("signal.") for key in entry.sweep.grid):
+            return predictions_of(backtest)(wildcards)
+        chosen = signal_values(trial_of(backtest, wildcards.backtest, wildcards.trial))
+        first = next(trial for trial in trials_of(entry) if signal_values(trial) == chosen)
+        return f"results/backtest/{wildcards.backtest}/sweep/signals/{first.setting:03d}.parquet"
+
+    return path
+
+
+def signal_values(trial: Trial) -> dict[str, Value]:
+    return {key: value for key, value in trial.values.items() if key.startswith("signal.")}
+
+
+def sweep_equities(backtest: BacktestLineConfig) -> Callable[[Any], list[str]]:
+    """Input function: equity of all trials of a backtest."""
+
+    def paths(wildcards: Any) -> list[str]:
+        entry = backtest.backtests.get(wildcards.backtest)
+        folder = f"results/backtest/{wildcards.backtest}/sweep"
+        return [f"{folder}/{trial.name}/equity.csv" for trial in (trials_of(entry) if entry else [])]
+
+    return paths
+
+
+def sweep_settings(backtest: BacktestLineConfig) -> Callable[[Any], str]:
+    """Params function: settings of judge_sweep, as JSON."""
+
+    def settings(wildcards: Any) -> str:
+        entry = backtest.backtests[wildcards.backtest]
+        listed = [
+            {"name": trial.name, "values": trial.values, "seed": trial.seed, "fold": trial.fold}
+            for trial in trials_of(entry)
+        ]
+        chosen = {key: getattr(entry.trade, key) for key in ("draws", "confidence", "seed")}
+        return json.dumps({"trials": listed, **chosen}, sort_keys=True)
+
+    return settings
+
+
+def with_values(block: Settings, changes: dict[str, Value], prefix: str) -> dict[str, Any]:
+    """A block's plain values with those of the dotted keys that begin with `prefix`."""
+    values: dict[str, Any] = block.model_dump(mode="json")
+    for key, value in changes.items():
+        if key.startswith(prefix):
+            values = changed(values, key.removeprefix(prefix), value)
+    return values
+
+
+def _json(settings: Settings) -> str:
+    return json.dumps(settings.model_dump(mode="json"), sort_keys=True)
+
+
+def account_of(accounts: Accounts, file: str) -> Callable[[Any], str]:
+    """Input function: a file of the account, the backtest's own or another line's."""
+
+    def path(wildcards: Any) -> str:
+        folder = accounts.get(wildcards.backtest, ACCOUNT.format(backtest=wildcards.backtest))
+        return f"{folder}/{file}"
+
+    return path
+
+
+def all_trials(backtest: BacktestLineConfig) -> Callable[[Any], list[str]]:
+    """Input function: accounts of all active backtests and sweeps on the same prices.
+
+    The judge waits for them, so that the ledger that it reads does not depend on which jobs ended first.
+    """
+
+    def paths(wildcards: Any) -> list[str]:
+        if wildcards.backtest not in backtest.backtests:
+            return []
+        prices = backtest.backtests[wildcards.backtest].prices
+        shared = [name for name in backtest.active if backtest.backtests[name].prices == prices]
+        found = [f"{ACCOUNT.format(backtest=name)}/equity.csv" for name in shared]
+        for name in shared:
+            for trial in trials_of(backtest.backtests[name]):
+                found.append(f"results/backtest/{name}/sweep/{trial.name}/equity.csv")
+        return found
+
+    return paths
+
+
+def check_files(backtest: BacktestLineConfig) -> None:
+    """Look for the files that active backtests name; those under results/ are made by a rule.
+
+    Raises:
+        InputError: one line naming key and path of the first that is missing.
+    """
+    for name in backtest.active:
+        entry = backtest.backtests[name]
+        prices: PricesConfig = backtest.prices[entry.prices]
+        named = {f"prices.{entry.prices}.{key}": getattr(prices, key) for key in OWN_FILES}
+        named |= {f"backtests.{name}.{key}": getattr(entry, key) for key in ("predictions", "naive")}
+        for key, path in named.items():
+            if path and not path.startswith("results/") and not os.path.isfile(path):
+                raise InputError(f"config: backtest.{key}: no such file: {path}")
