@@ -58,8 +58,8 @@ def _prepare(path: Path, target: Path, directory: bool) -> int:
     """Make room for an output. Returns the permissions that the user's umask gives to it."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(path)
-        _sweep(_trash(target))
+        sweep(path)
+        sweep(_trash(target))
         if directory:
             path.mkdir()
         else:  # a folder without write permission is told now, not after the work
@@ -72,7 +72,7 @@ def _prepare(path: Path, target: Path, directory: bool) -> int:
     return mode
 
 
-def _sweep(path: Path) -> None:
+def sweep(path: Path) -> None:
     """Remove what killed jobs on this host left under the temporary name `path` with another process id."""
     before, _, suffix = path.name.rpartition(f"{os.getpid()}{MARK}")
     for old in path.parent.glob(f"{_escape(before)}*{MARK}{_escape(suffix)}"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import html
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 
@@ -32,10 +32,19 @@ def write_csv(path: Path, rows: Iterable[Mapping[str, object]], columns: Iterabl
 
 STYLE = """body { font-family: sans-serif; font-size: 14px; }
 table { border-collapse: collapse; }
-th, td { padding: 0.3em 0.8em; border-bottom: 1px solid #ddd; text-align: right; }"""
+th, td { padding: 0.3em 0.8em; border-bottom: 1px solid #ddd; text-align: right; }
+td.text { text-align: left; }
+.red { color: #a3210f; background: #fdf0ee; }"""
 
 
-def write_html(path: Path, rows: Iterable[Mapping[str, object]], title: str, digits: int = 4) -> None:
+def write_html(
+    path: Path,
+    rows: Iterable[Mapping[str, object]],
+    title: str,
+    digits: int = 4,
+    notes: Iterable[str] = (),
+    red: Collection[int] = (),
+) -> None:
     """Write rows as a page of its own, which a report shows where it would only offer a CSV for download.
 
     Args:
@@ -43,20 +52,34 @@ def write_html(path: Path, rows: Iterable[Mapping[str, object]], title: str, dig
         rows: at least one; cells by column, the same columns in all of them.
         title: what stands above the table.
         digits: significant ones of a float.
+        notes: paragraphs between the two.
+        red: places of the rows that are to be noticed, from 0.
     """
     rows = list(rows)
-    lines = [_html_row("th", rows[0])]
-    lines += [_html_row("td", (_cell(value, digits) for value in row.values())) for row in rows]
+    lines = ["<tr>" + "".join(f"<th>{html.escape(name)}</th>" for name in rows[0]) + "</tr>"]
+    lines += [_html_row(row, digits, place in red) for place, row in enumerate(rows)]
     name = html.escape(title)
     page = [
         '<!DOCTYPE html>', f'<html lang="en"><head><meta charset="utf-8"><title>{name}</title><style>', STYLE,
-        "</style></head><body>", f"<h1>{name}</h1>", "<table>", *lines, "</table></body></html>",
+        "</style></head><body>", f"<h1>{name}</h1>", *_paragraphs(notes), "<table>", *lines, "</table></body></html>",
     ]  # fmt: skip
     path.write_text("\n".join(page) + "\n", encoding="utf-8")
 
 
-def _html_row(tag: str, cells: Iterable[str]) -> str:
-    return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+def _paragraphs(texts: Iterable[str]) -> list[str]:
+    return [f"<p>{html.escape(text)}</p>" for text in texts]
+
+
+def _html_row(row: Mapping[str, object], digits: int, is_red: bool) -> str:
+    cells = [
+        f"<td{_class('text', isinstance(value, str))}>{html.escape(_cell(value, digits))}</td>"
+        for value in row.values()
+    ]
+    return f"<tr{_class('red', is_red)}>" + "".join(cells) + "</tr>"
+
+
+def _class(name: str, holds: bool) -> str:
+    return f' class="{name}"' if holds else ""
 
 
 def _cell(value: object, digits: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import platform
 import shutil
@@ -138,6 +139,7 @@ def outcome(
         "seed": settings.seed,
         "windows": {name: len(array) for name, array in arrays.items()},
         "steps": result.step,
+        **key_digests(result.metrics.parent),
         "samples": result.samples,
         "best_step": result.best_step,
         "best_validation_loss": result.best_loss,
@@ -155,6 +157,16 @@ def outcome(
             for split in MEASURED
         },
     }
+
+
+def key_digests(folder: Path) -> dict[str, str]:
+    """What a training stands on, by digests of what its checkpoints are kept under (scripts/lib/training/identity.py).
+
+    data: of the windows and their scaling; training: of code, settings and data, the name of the checkpoints' folder.
+    """
+    key = json.loads((folder / "key.json").read_text(encoding="utf-8"))
+    data = json.dumps(list(key["data"].values())).encode()
+    return {"data": hashlib.sha256(data).hexdigest(), "training": folder.name}
 
 
 def _figures(rows: list[Row], split: str, mode: str, method: str) -> dict[str, float | int | None]:

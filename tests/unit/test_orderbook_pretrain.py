@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import random
 import signal
@@ -92,6 +93,15 @@ def test_it_learns_what_copying_does_not_know(undisturbed: Path) -> None:
     assert (metrics["steps"], metrics["samples"]) == (12, 192)
     assert metrics["windows"] == {"train": 48, "validation": 16, "test": 16}
     assert metrics["precision"] == {"name": "fp32", "reason": "auto: a CPU"}
+
+
+def test_the_metrics_name_the_data_and_the_training(undisturbed: Path, windows: WindowFolder) -> None:
+    """Gates tell by these whether two encoders stand on the same data."""
+    metrics = json.loads((undisturbed / "metrics.json").read_text())
+    paths = [windows.train, windows.validation, windows.table, windows.scaling]
+    digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
+    assert metrics["data"] == hashlib.sha256(json.dumps(digests).encode()).hexdigest()
+    assert [path.name for path in (undisturbed / "checkpoints").iterdir()] == [metrics["training"]]
 
 
 def test_the_table_has_every_split_mode_condition_and_method(undisturbed: Path) -> None:
