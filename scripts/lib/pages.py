@@ -20,6 +20,7 @@ from markupsafe import Markup
 from scripts.lib.errors import InputError
 
 MEGABYTE = 1_000_000
+SVG, CSV, JSON = "image/svg+xml", "text/csv;charset=utf-8", "application/json"
 UNDEFINED = Markup('<span class="none" title="undefined, or too little data">–</span>')
 MINUS, NARROW_SPACE, NO_BREAK = "\N{MINUS SIGN}", "\N{NARROW NO-BREAK SPACE}", "\N{NO-BREAK SPACE}"
 
@@ -68,7 +69,7 @@ def data_uri(content: bytes, kind: str) -> str:
 def download(path: Path, limit_mb: float) -> Download:
     """What a page offers of a CSV or JSON: the file itself up to a size, its path beyond that."""
     small = path.stat().st_size <= limit_mb * MEGABYTE
-    kind = "application/json" if path.suffix == ".json" else "text/csv;charset=utf-8"
+    kind = JSON if path.suffix == ".json" else CSV
     return Download(str(path), path.name, data_uri(path.read_bytes(), kind) if small else None)
 
 

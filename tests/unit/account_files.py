@@ -119,7 +119,7 @@ def trade(
         traded = 0.0
         if row % every == 1:
             ahead = prices[min(row + every, sessions - 1)] / prices[row] - 1
-            signal = skill * ahead / max(ahead.std(), abs(ahead).mean()) + random.normal(size=assets)
+            signal = skill * ahead / max(ahead.std(), abs(ahead).mean(), 1e-12) + random.normal(size=assets)
             weights = signal / np.abs(signal).sum()
             orders = weights * (cash + units @ prices[row]) / prices[row] - units
             filled = prices[row] * (1 + np.sign(orders) * SLIPPAGE)

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from scripts.backtest.tear_sheet.alarms import alarms_of
-from scripts.backtest.tear_sheet.figures import figures_of, headlines_of, method_of, words_of
+from scripts.backtest.tear_sheet.figures import figures_of, headlines_of
 from scripts.backtest.tear_sheet.plots import Drawn, Missing
 from scripts.backtest.tear_sheet.questions import answers_of
 from scripts.backtest.tear_sheet.sheet import RANDOM, Sheet
+from scripts.lib.figures import method_of, words_of
 from scripts.lib.pages import Row, as_number, download, read_rows
 
 # Column, heading and format of each table; a format of None is text.
@@ -62,11 +63,11 @@ def values_of(
         "metrics": sheet.metrics,
         "start": _moment(sheet, 0),
         "end": _moment(sheet, -1),
-        "words": words_of(sheet),
+        "words": words_of(sheet.description.periods_a_year, sheet.description.period),
         "alarms": alarms_of(sheet),
         "headlines": headlines_of(figures),
         "figures": figures,
-        "method": method_of(sheet),
+        "method": method_of(sheet.metrics),
         "comparison": compared(sheet.comparison),
         "excess": any("excess_sharpe_low" in row for row in sheet.comparison),
         "sections": sections(drawn),

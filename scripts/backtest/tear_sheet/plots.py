@@ -10,11 +10,9 @@ from matplotlib.figure import Figure
 
 from scripts.backtest.tear_sheet import bars, curves, frame
 from scripts.backtest.tear_sheet.sheet import NotDrawn, Sheet
-from scripts.lib.pages import data_uri
+from scripts.lib.pages import SVG, data_uri
 from scripts.lib.plots import save_svg
 from scripts.lib.progress import track
-
-SVG = "image/svg+xml"
 
 
 class Plot(NamedTuple):
