@@ -20,6 +20,7 @@ from scripts.orderbook.agent_contract import states_digest
 from scripts.orderbook.agent_stress import again, sharpe, sharpe_intervals
 from scripts.orderbook.settings import TradingRules
 from scripts.orderbook.taker_fills import NS_PER_MS
+from scripts.orderbook.trading_data import rows_of as rows_of_tape
 from scripts.orderbook.trading_statistics import Resampling, stationary_times
 from scripts.orderbook.trading_tape import Tape, decision_rows, make_tape
 from scripts.orderbook.trading_walk import Traded, constant_trader, imbalance_trader, random_trader, walk
@@ -306,6 +307,18 @@ def test_without_a_fill_the_capital_stays() -> None:
     fills = all_fills(found, "agent", rules)
     assert (len(fills[0]), fills[0].dtype) == (0, FILL)
     assert set(curve_of(found, fills, rules).equity) == {found.notional}
+
+
+@pytest.mark.parametrize(("ahead", "said"), [(0, False), (90_000, True)])
+def test_a_local_clock_far_ahead_of_the_venues_is_said(
+    ahead: int, said: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Orders then seem to leave long after their state, most of them after the 100 s of the tape."""
+    plain, rules = simulated_tape(13, 1_000), TradingRules(**RULES)
+    times = plain.event_time
+    tape = make_tape(times, times + ahead * NS_PER_MS, np.zeros(1_000), plain.levels, plain.features, NOW)
+    rows_of_tape(tape, LENGTH, rules, Path("windows.parquet"))
+    assert ("states were known 90000 ms (median) after" in caplog.text) == said
 
 
 # --------------------------------------------------------------------------------------------------------------- stress
