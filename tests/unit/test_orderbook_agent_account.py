@@ -310,9 +310,7 @@ def test_without_a_fill_the_capital_stays() -> None:
 
 
 @pytest.mark.parametrize(("ahead", "said"), [(0, False), (90_000, True)])
-def test_a_local_clock_far_ahead_of_the_venues_is_said(
-    ahead: int, said: bool, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_local_clock_far_ahead_is_said(ahead: int, said: bool, caplog: pytest.LogCaptureFixture) -> None:
     """Orders then seem to leave long after their state, most of them after the 100 s of the tape."""
     plain, rules = simulated_tape(13, 1_000), TradingRules(**RULES)
     times = plain.event_time
