@@ -10,7 +10,7 @@ from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
-from arch.bootstrap import SPA, StepM
+from arch.bootstrap import SPA
 
 from scripts.backtest.bootstrap import block_length
 from scripts.backtest.panel import Array
@@ -78,7 +78,9 @@ def _sharpes(sums: Array, squares: Array, count: int) -> Array:
     return ratios
 
 
-def superior(returns: Array, benchmark: Array, draws: int, seed: int, size: float) -> tuple[float, list[int]]:
+def superior(
+    returns: Array, benchmark: Array, draws: int, seed: int, size: float, block: int | None = None
+) -> tuple[float, list[int]]:
     """Whether any trial beats a benchmark once the search is accounted for, and which ones do.
 
     Hansen (2005), A test for superior predictive ability (consistent p-value); Romano and Wolf (2005), Stepwise
@@ -90,13 +92,29 @@ def superior(returns: Array, benchmark: Array, draws: int, seed: int, size: floa
         draws: bootstrap draws.
         seed: of the bootstrap.
         size: family-wise error of the second answer.
+        block: mean length of the bootstrap's blocks; None: the benchmark's.
     """
-    block = block_length(benchmark)
-    test = SPA(-benchmark, -returns, block, draws, seed=seed)
+    test = SPA(-benchmark, -returns, block or block_length(benchmark), draws, seed=seed)
     test.compute()
-    steps = StepM(-benchmark, -returns, size, block, draws, seed=seed)
-    steps.compute()
-    return float(test.pvalues["consistent"]), sorted(int(trial) for trial in steps.superior_models)
+    return float(test.pvalues["consistent"]), _stepwise(test, returns.shape[1], size)
+
+
+def _stepwise(test: SPA, trials: int, size: float) -> list[int]:
+    """Trials that a stepwise test calls superior: each step leaves out those already found.
+
+    As arch's StepM, which draws everything a second time, and fails where several steps find every trial superior.
+    """
+    found: list[int] = []
+    while len(found) < trials:
+        left = np.ones(trials, np.bool_)
+        left[found] = False
+        test.subset(left)
+        test.compute()
+        better = [int(trial) for trial in test.better_models(size)]
+        if not better:
+            break
+        found += better
+    return sorted(found)
 
 
 def permutation_value(ranks: Array, outcomes: Array, draws: int, seed: int) -> float:

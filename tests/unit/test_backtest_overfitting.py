@@ -6,6 +6,7 @@ import ffn
 import numpy as np
 import pandas as pd
 import pytest
+from arch.bootstrap import SPA, StepM
 
 from scripts.backtest.forecasts import ranked
 from scripts.backtest.overfitting import overfitting, permutation_value, superior
@@ -55,6 +56,27 @@ def test_superior_trials_are_found_and_noise_has_none() -> None:
     value, better = superior(returns, benchmark, 500, 0, 0.05)
     assert value < 0.01
     assert better == [3]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_superior_trials_are_those_of_arch(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    benchmark = random.normal(0, 0.01, 400)
+    returns = random.normal(0, 0.01, (400, 6)) + np.array([0.003, 0.002, 0.0015, 0, 0, -0.001])
+    value, better = superior(returns, benchmark, 300, seed, 0.05, block=3)
+    steps = StepM(-benchmark, -returns, 0.05, 3, 300, seed=seed)
+    steps.compute()
+    test = SPA(-benchmark, -returns, 3, 300, seed=seed)
+    test.compute()
+    assert better == sorted(steps.superior_models)
+    assert value == test.pvalues["consistent"]
+
+
+def test_all_trials_may_be_superior_in_several_steps() -> None:
+    returns = np.random.default_rng(3).normal(0, 0.01, (300, 4)) + np.array([0.002, 0.0012, 0.0015, 0.001])
+    with pytest.raises(ValueError, match="zero-size"):  # why arch's own steps are not taken
+        StepM(np.zeros(300), -returns, 0.05, 2, 300, seed=0).compute()
+    assert superior(returns, np.zeros(300), 300, 0, 0.05, block=2)[1] == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize(("edge", "low", "high"), [(0.0, 0.05, 1.0), (0.3, 0.0, 0.01)])
