@@ -164,6 +164,7 @@ def enter(promoted: Path, manifest: Manifest) -> Entry:
     folder = record_folder(promoted, manifest.stage, manifest.subject)
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        sweep(_unnamed(folder))
         while True:
             found = entries(promoted, manifest.stage, manifest.subject)
             if found and _says(found[-1]) == _says(manifest):
@@ -179,10 +180,14 @@ def _says(manifest: Manifest) -> tuple[object, ...]:
     return manifest.digest, manifest.verdict.judged.metrics.sha256, manifest.verdict.status
 
 
+def _unnamed(folder: Path) -> Path:
+    """Where an entry stands until it has its number."""
+    return temporary_path(folder / "entry.json")
+
+
 def _link(path: Path, entry: Entry) -> bool:
     """Write an entry whole and give it its name; False where the name is taken."""
-    temporary = temporary_path(path)
-    sweep(temporary)
+    temporary = _unnamed(path.parent)
     try:
         write_json(temporary, entry)
         temporary.chmod(FILE_MODE)

@@ -34,3 +34,13 @@ def test_a_page_holds_the_cells_and_nothing_of_the_network(tmp_path: Path) -> No
     cells = [[cell.text or "" for cell in row] for row in table]
     assert cells == [["a<b", "c"], ["0.3333", "x & y"], ["", "7"]]
     assert "://" not in (tmp_path / "t.html").read_text()
+
+
+def test_rows_to_be_noticed_are_red_and_texts_stand_left(tmp_path: Path) -> None:
+    rows: list[dict[str, object]] = [{"name": "a", "x": 1.0}, {"name": "b", "x": 2.0}]
+    write_html(tmp_path / "t.html", rows, "T", notes=["a < b"], red=[1])
+    page = (tmp_path / "t.html").read_text()
+    table = ElementTree.fromstring(re.findall(r"<table>.*</table>", page, re.DOTALL)[0])
+    assert [row.get("class") for row in table] == [None, None, "red"]
+    assert [[cell.get("class") for cell in row] for row in table][1:] == [["text", None]] * 2
+    assert "<p>a &lt; b</p>" in page
