@@ -87,7 +87,6 @@ DEFINITIONS = (
 )  # fmt: skip
 
 
-
 def words_of(periods_a_year: float | None, period: str) -> dict[str, str]:
     """How figures are annualised, in the words that the definitions leave open.
 

@@ -46,7 +46,7 @@ def render(template: Path, layout: Path, values: Mapping[str, object]) -> str:
         loader=DictLoader(sources), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
         keep_trailing_newline=True,
     )  # fmt: skip
-    environment.filters |= {"number": number, "interval": interval, "date": short_date}
+    environment.filters |= {"number": number, "interval": interval, "date": short_date, "word": word}
     try:
         return environment.get_template("page").render(**values)
     except TemplateSyntaxError as error:
@@ -127,6 +127,13 @@ def number(value: object, kind: str = "ratio") -> Markup:
         return UNDEFINED
     exact = value if isinstance(value, str | int) else repr(found)
     return Markup('<data value="{}">{}</data>').format(exact, written(found, kind))
+
+
+def word(value: object, kind: str = "digits") -> Markup | str:
+    """A number in its format, a text as it is, a truth value as yes or no."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return value if isinstance(value, str) and as_number(value) is None else number(value, kind)
 
 
 def interval(bounds: Sequence[object] | None, kind: str = "ratio") -> Markup:

@@ -11,7 +11,6 @@ from scripts.lib.errors import InputError
 from scripts.lib.pages import Row, read_object, read_rows
 
 COMPARISON = ("name", "total_return", "growth_rate", "sharpe", "low", "high", "max_drawdown", "turnover")
-ACCOUNT = "account"  # folder of the account below that of the backtest
 
 
 class Backtest(NamedTuple):
@@ -29,33 +28,27 @@ class Backtest(NamedTuple):
 def read_backtests(
     metrics: Sequence[Path], accounts: Sequence[Path], comparisons: Sequence[Path], causality: Sequence[Path]
 ) -> list[Backtest]:
-    """Bring together what is of one folder.
+    """Bring together what is of one backtest: files in folders of its name, and the account of its name.
 
     Raises:
-        InputError: metrics without account.json, or of another trial.
+        InputError: metrics without an account, or of another trial.
     """
-    descriptions = {_folder(path): path for path in accounts}
-    tables = {_folder(path): path for path in comparisons}
-    checks = {_folder(path): path for path in causality}
+    descriptions = {description.name: description for description in map(read_description, accounts)}
+    tables = {path.absolute().parent.name: path for path in comparisons}
+    checks = {path.absolute().parent.name: path for path in causality}
     found = []
     for path in metrics:
-        folder = _folder(path)
-        if folder not in descriptions:
-            raise InputError(f"{path}: no account.json was given of the same backtest")
-        found.append(_backtest(path, descriptions[folder], tables.get(folder), checks.get(folder)))
+        name = path.absolute().parent.name
+        if name not in descriptions:
+            raise InputError(f"{path}: no account.json was given whose name is '{name}'")
+        found.append(_backtest(path, descriptions[name], tables.get(name), checks.get(name)))
     return found
 
 
-def _folder(path: Path) -> Path:
-    """The backtest's folder of one of its files."""
-    folder = path.absolute().parent
-    return folder.parent if folder.name == ACCOUNT else folder
-
-
-def _backtest(path: Path, account: Path, table: Path | None, check: Path | None) -> Backtest:
-    metrics, description = read_object(path), read_description(account)
+def _backtest(path: Path, description: Description, table: Path | None, check: Path | None) -> Backtest:
+    metrics = read_object(path)
     if metrics.get("trial", description.trial) != description.trial:
-        raise InputError(f"{path}: judges another trial than that of {account}")
+        raise InputError(f"{path}: judges another trial than that of the account '{description.name}'")
     best = metrics.get("best_benchmark")
     rows = read_rows(table, COMPARISON) if table else []
     benchmark = next((row for row in rows[1:] if row["name"] == best), None)

@@ -23,6 +23,7 @@ class Check(NamedTuple):
     low: object
     high: object
     threshold: object
+    bound: str  # low or high where an end of the interval was compared
     direction: str  # min or max: on which side of the threshold the value must lie
     n: object
     reason: str
@@ -36,6 +37,8 @@ class Verdict(NamedTuple):
     stage: str
     subject: str
     status: str
+    reason: str
+    open: bool  # no gate was wanted: everything passes
     checks: list[Check]
     path: str
 
@@ -55,7 +58,8 @@ def read_verdict(path: Path) -> Verdict:
         raise InputError(f"{path}: checks: not a list of objects")
     return Verdict(
         str(found.get("line") or line), str(found.get("stage") or stage), str(found.get("subject") or path.stem),
-        _status(path, "status", found), [_check(path, place, check) for place, check in enumerate(checks)], str(path),
+        _status(path, "status", found), str(found.get("reason") or ""), found.get("gate") == "none",
+        [_check(path, place, check) for place, check in enumerate(checks)], str(path),
     )  # fmt: skip
 
 
@@ -72,10 +76,15 @@ def _check(path: Path, place: int, found: dict[str, Any]) -> Check:
     waiver = found.get("waiver")
     return Check(
         str(found.get("name", "")), str(found.get("metric", "")), _status(path, f"checks.{place}.status", found),
-        found.get("value"), as_number(low), as_number(high), found.get("threshold"), str(found.get("direction") or ""),
+        found.get("value"), as_number(low), as_number(high), found.get("threshold"), _bound(found),
+        str(found.get("direction") or ""),
         found.get("n"), str(found.get("reason") or ""),
         {key: str(waiver.get(key) or "not told") for key in WAIVER} if isinstance(waiver, dict) else {},
     )  # fmt: skip
+
+
+def _bound(found: dict[str, Any]) -> str:
+    return str(found["bound"]) if found.get("bound") in ("low", "high") else ""
 
 
 def worst(statuses: list[str]) -> str | None:

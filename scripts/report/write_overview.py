@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 from scripts.lib import job
 from scripts.lib.account import write_rows
 from scripts.lib.joblog import log
 from scripts.lib.pages import CSV, data_uri, render
 from scripts.report.backtests import read_backtests
-from scripts.report.overview import COLUMNS, HEADLINES, Card, Line, card_of, lines_of, rows_of, units_of
+from scripts.report.overview import COLUMNS, HEADLINES, Card, card_of, lines_of, rows_of, units_of
 from scripts.report.settings import OverviewSettings
 from scripts.report.verdicts import STATUSES, Verdict, read_verdict
 
@@ -28,7 +28,7 @@ def main(
 ) -> None:
     """One page over all lines: state of the gates, headline figures with intervals, what was not run.
 
-    Files of one backtest are known by lying in one folder (account.json in the folder `account` below it).
+    Files of one backtest are known by the name of their folder, its account by the name in it.
 
     Args:
         template: Jinja2 template of the page
@@ -49,26 +49,28 @@ def main(
     write_rows(table, COLUMNS, rows_of(lines, cards, found, settings))
     values = {
         "lines": lines, "cards": cards, "verdicts": found, "not_run": settings.not_run, "units": units_of(backtests),
-        "headlines": HEADLINES, "statuses": list(reversed(STATUSES)), "alarms": alarms_of(lines, cards, found),
+        "headlines": HEADLINES, "statuses": list(reversed(STATUSES)), "alarms": alarms_of(cards, found),
         "table": data_uri(table.read_bytes(), CSV),
     }  # fmt: skip
     page.write_text(render(template, layout, values), encoding="utf-8")
     log.info("%d lines, %d backtests, %d gates", len(lines), len(cards), len(found))
 
 
-def alarms_of(lines: list[Line], cards: list[Card], verdicts: list[Verdict]) -> list[dict[str, Any]]:
-    """What must be seen first."""
-    failed = [f"{v.line}/{v.stage}/{v.subject}" for v in verdicts if v.status == "fail"]
-    waived = [f"{v.line}/{v.stage}/{v.subject}" for v in verdicts if v.status == "waived"]
-    ahead = [card.name for card in cards if card.causality == "fail"]
-    unchecked = [card.name for card in cards if card.causality == "not checked"]
-    simulated = [card.name for card in cards if card.simulated]
-    texts = (
-        ("red", "Gates failed", failed), ("red", "Gates waived", waived), ("red", "Look-ahead found in", ahead),
-        ("red", "Look-ahead was not checked in", unchecked),
-        ("red", "Simulated prices, which say nothing of any market, in", simulated),
-    )  # fmt: skip
-    return [{"colour": colour, "text": f"{text}: {', '.join(names)}"} for colour, text, names in texts if names]
+def alarms_of(cards: list[Card], verdicts: list[Verdict]) -> list[str]:
+    """What must be seen first, in red."""
+
+    def gates(chosen: Callable[[Verdict], bool]) -> list[str]:
+        return [f"{each.line}/{each.stage}/{each.subject}" for each in verdicts if chosen(each)]
+
+    found = {
+        "Gates failed": gates(lambda verdict: verdict.status == "fail"),
+        "Gates waived": gates(lambda verdict: verdict.status == "waived"),
+        "No gate, by the configuration": gates(lambda verdict: verdict.open),
+        "Look-ahead found in": [card.name for card in cards if card.causality == "fail"],
+        "Look-ahead was not checked in": [card.name for card in cards if card.causality == "not checked"],
+        "Simulated prices, which say nothing of any market, in": [card.name for card in cards if card.simulated],
+    }
+    return [f"{text}: {', '.join(names)}" for text, names in found.items() if names]
 
 
 if __name__ == "__main__":

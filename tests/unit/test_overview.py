@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from scripts.gates.evaluate_gate import main as evaluate_gate
 from scripts.lib import job
 from scripts.report.write_overview import main
 from tests.unit.account_files import Account, daily, intraday, write
@@ -27,6 +28,7 @@ class Run:
         self.settings: dict[str, Any] = {"lines": LINES, "not_run": ["The line llm does not exist yet."]}
 
     def backtest(self, name: str, account: Account) -> None:
+        account.description["name"] = name
         given = account.write(self.folder / "backtest" / name)
         names = {"metrics": "metrics", "accounts": "description", "comparisons": "comparison", "causality": "causality"}
         for option, file in names.items():
@@ -88,9 +90,7 @@ def test_every_number_stands_in_the_table(run: Run) -> None:
 def test_the_table_holds_what_the_files_say(run: Run) -> None:
     run.page()
     metrics = json.loads(run.files["metrics"][0].read_text())
-    found = {
-        row["figure"]: row for row in run.rows() if row["kind"] == "backtest" and row["subject"] == "momentum-demo"
-    }
+    found = {row["figure"]: row for row in run.rows() if row["kind"] == "backtest" and row["subject"] == "momentum"}
     for key in ("total_return", "sharpe", "max_drawdown", "deflated_sharpe", "pbo", "trials", "turnover"):
         assert float(found[key]["value"]) == metrics[key]
     assert [float(found["sharpe"][side]) for side in ("low", "high")] == metrics["sharpe_interval"]
@@ -99,7 +99,7 @@ def test_the_table_holds_what_the_files_say(run: Run) -> None:
     others = [row for row in run.rows() if row["kind"] == "benchmark" and row["figure"] == "sharpe"]
     with run.files["comparisons"][0].open() as file:
         expected = next(row for row in csv.DictReader(file) if row["name"] == "equal_weight")
-    assert others[0]["subject"] == "momentum-demo/equal_weight"
+    assert others[0]["subject"] == "momentum/equal_weight"
     assert (others[0]["value"], others[0]["low"], others[0]["high"]) == tuple(
         expected[k] for k in ("sharpe", "low", "high")
     )
@@ -160,9 +160,7 @@ def test_bytes_are_equal_on_two_runs_and_nothing_comes_from_elsewhere(run: Run) 
 
 
 def test_names_are_text(run: Run) -> None:
-    account = daily(sessions=60)
-    account.description["name"] = HOSTILE
-    run.backtest("hostile", account)
+    run.backtest(HOSTILE.replace("/", "_"), daily(sessions=60))
     run.verdict("market", "backtest", "hostile", "fail", check(HOSTILE, "fail", reason=HOSTILE))
     run.settings["not_run"] = [HOSTILE]
     page = run.page()
@@ -181,7 +179,6 @@ def test_nothing_at_all(tmp_path: Path) -> None:
 def test_an_offence_is_named(run: Run) -> None:
     offence = {"artifact": "features", "column": "zscore", "at": "2021-02-03"}
     account = daily(sessions=60)
-    account.description["name"] = "leaky"
     account.extra["causality.json"] = {"status": "fail", "offences": [offence]}
     run.backtest("leaky", account)
     page = run.page()
@@ -191,6 +188,49 @@ def test_an_offence_is_named(run: Run) -> None:
         next(row for row in run.rows() if row["subject"] == "leaky" and row["figure"] == "causality")["status"]
         == "fail"
     )
+
+
+def test_words_instead_of_numbers(run: Run) -> None:
+    """As the gates write them: a text that must equal another, an end of an interval, no gate at all."""
+    equal = check("causality", "fail", "not checked", interval=None, threshold="pass", direction=None, n=None)
+    run.verdict(
+        "market", "backtest", "words", "fail", equal, check("sharpe", "fail", bound="low", interval=[0.1, None])
+    )
+    path = run.verdict("market", "signal", "momentum", "pass")
+    write(path, json.loads(path.read_text()) | {"gate": "none", "reason": "no gate: `gate: none` stands in the config"})
+    page = run.page()
+    cells = [re.sub(r"<[^>]*>", "|", row) for row in re.findall(r'<tr class="bad">(.*?)</tr>', page.source, re.DOTALL)]
+    assert "||not checked||" in cells[-3]
+    assert "||pass||" in " ".join(cells[-3].split()).replace("| ", "|").replace(" |", "|")
+    assert "low ≥ |0.4|" in cells[-2]
+    assert "no gate: `gate: none` stands in the config" in cells[-1]
+    assert "No gate, by the configuration: market/signal/momentum" in page.text
+
+
+def test_a_verdict_of_evaluate_gate(run: Run) -> None:
+    """The joint between the two programs: what one writes, the other reads."""
+    metrics = run.files["metrics"][0]
+    floor = {"kind": "limit", "metric": "sharpe", "bound": "low", "direction": "min", "threshold": 50.0, "n": "n",
+             "n_min": 20}  # fmt: skip
+    waiver = {"check": "floor", "reason": "known", "by": "A. Reader", "until": "2030-01-02"}
+    settings = {"checks": {"floor": floor}, "waive": [waiver]}
+    path = run.folder / "market/gates/judged/momentum.json"
+    words = ["--metrics", metrics, "--artifacts", metrics, "--line", "market", "--stage", "judged", "--today", "2029-01-01",
+             "--subject", "momentum", "--verdict", path, "--page", path.with_suffix(".html")]  # fmt: skip
+    with pytest.raises(SystemExit) as stop:
+        job.run(evaluate_gate, [*map(str, words), "--settings", json.dumps(settings)])
+    assert stop.value.code == 0
+    run.files["verdicts"].append(path)
+    page = run.page()
+    assert "waived: known; by A. Reader, until 2030-01-02" in page.text
+    row = next(row for row in run.rows() if row["subject"] == "judged/momentum" and row["kind"] == "check")
+    found = json.loads(metrics.read_text())
+    assert (float(row["value"]), float(row["low"]), row["threshold"]) == (
+        found["sharpe"],
+        found["sharpe_interval"][0],
+        "50.0",
+    )
+    assert (row["status"], float(row["n"])) == ("waived", found["n"])
 
 
 def test_checks_without_numbers(run: Run) -> None:
@@ -223,7 +263,7 @@ def test_bad_verdicts(run: Run, capfd: pytest.CaptureFixture[str], content: Any,
 def test_metrics_without_their_account(run: Run, capfd: pytest.CaptureFixture[str]) -> None:
     del run.files["accounts"][0]
     assert run.code() == 2
-    assert "momentum/metrics.json: no account.json was given of the same backtest" in capfd.readouterr().err
+    assert "momentum/metrics.json: no account.json was given whose name is 'momentum'" in capfd.readouterr().err
 
 
 def test_metrics_of_another_trial(run: Run, capfd: pytest.CaptureFixture[str]) -> None:

@@ -14,6 +14,14 @@ RED, AMBER = "red", "amber"
 TOO_GOOD, FEW_RETURNS, LUCK, CONTROL = 3.0, 252, 0.95, 1.0
 
 
+DOUBTS = {  # counts of account.json that make prices doubtful
+    "price_spikes": "prices jump and come back",
+    "contradicting_bars": "bars contradict themselves, such as a high below the close",
+    "long_gaps": "names have no price for months and then one again: other companies under old names?",
+    "vintage_differences": "bars differ from an earlier vintage of the prices",
+}
+
+
 class Alarm(NamedTuple):
     """A warning on the page."""
 
@@ -59,11 +67,20 @@ def _account(sheet: Sheet) -> Iterator[Alarm]:
         row = int(np.argmax(sheet.equity.equity <= 0))
         moment = short_date(str(sheet.equity.dates[row]).removesuffix("T00:00:00.000000000"))
         yield Alarm(RED, f"Ruined: the account value fell to 0 or below on {moment}; figures end there.")
+    if closed := sheet.description.counts.get("closed_for_good_after_decision"):
+        yield Alarm(RED, f"Most of the capital was lost: the account was closed for good at {sheet.description.period}"
+                         f" {written(closed, 'count')}.")  # fmt: skip
     if not len(sheet.trades.dates):
         yield Alarm(RED, "Nothing was traded.")
     if sheet.description.counts.get("suspected_splits"):
         count = written(sheet.description.counts["suspected_splits"], "count")
         yield Alarm(RED, f"{count} price moves look like splits that nobody told: their profits may be false.")
+
+
+def _prices(sheet: Sheet) -> Iterator[Alarm]:
+    for key, text in DOUBTS.items():
+        if count := sheet.description.counts.get(key):
+            yield Alarm(AMBER, f"{written(count, 'count')} {text}.")
 
 
 def _size(sheet: Sheet) -> Iterator[Alarm]:
@@ -125,4 +142,12 @@ def _profit(sheet: Sheet) -> Iterator[Alarm]:
             yield Alarm(AMBER, f"Without the {what} nothing was earned.")
 
 
-CHECKS: tuple[Callable[[Sheet], Iterator[Alarm]], ...] = (_account, _causality, _controls, _luck, _profit, _size)
+CHECKS: tuple[Callable[[Sheet], Iterator[Alarm]], ...] = (
+    _account,
+    _causality,
+    _controls,
+    _luck,
+    _profit,
+    _prices,
+    _size,
+)

@@ -117,13 +117,13 @@ def _seeds(sheet: Sheet) -> Answer:
 
 
 def _missing(sheet: Sheet) -> Answer:
-    return _counts(sheet, "price_rows", "missing_prices", "rows_outside_sessions", "duplicate_rows",
-                   "contradicting_bars", "stale_prices", "unfilled_orders")  # fmt: skip
+    return _counts(sheet, "price_rows", "missing_prices", "missing_sessions", "rows_outside_sessions", "duplicate_rows",
+                   "zero_prices", "contradicting_bars", "stale_bars", "price_spikes", "unfilled_orders")  # fmt: skip
 
 
 def _prices(sheet: Sheet) -> Answer:
-    return _joined(Markup("sha256 <code>{}</code>").format(sheet.description.data),
-                   _counts(sheet, "suspected_splits", "vintages"))  # fmt: skip
+    keys = ("suspected_splits", "vintage_differences", "vintage_adjustments", "vintage_bars_gone")
+    return _joined(Markup("sha256 <code>{}</code>").format(sheet.description.data), _counts(sheet, *keys))
 
 
 def _turnover(sheet: Sheet) -> Answer:
@@ -193,7 +193,7 @@ QUESTIONS = (
     Question("By sub-period; without the best days and names?", _periods),
     Question("How far do seeds and folds lie apart?", _seeds),
     Question("Universe as of when; how many names died, and at which return?",
-             lambda sheet: _counts(sheet, "assets", "delistings", "assets_without_prices")),
+             lambda sheet: _counts(sheet, "assets", "delistings", "assets_without_prices", "long_gaps")),
     Question("Which prices: vintage, adjustment, digest?", _prices),
     Question("Missing, stale and holiday rows: how many, and what was done?", _missing),
     Question("Turnover, holding, exposure, names?", _turnover),
