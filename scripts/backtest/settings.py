@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from scripts.lib.settings import Settings
+from scripts.lib.settings import Name, Settings
 
 DAY = r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$"
 
@@ -230,7 +230,6 @@ class PricesConfig(Settings):
         return self
 
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=80)]
 Value = float | int | str | bool | None
 
 
@@ -309,6 +308,8 @@ class BacktestLineConfig(Settings):
     """Definitions of prices by name."""
     simulate: SimulatePricesOptions = SimulatePricesOptions()
     """simulate_prices: daily prices for the demo and for tests."""
+    causality: CausalitySettings = CausalitySettings()
+    """check_causality: whether predictions depend on what came after them."""
 
     @model_validator(mode="after")
     def _names_are_defined(self) -> Self:
@@ -321,3 +322,33 @@ class BacktestLineConfig(Settings):
                     f"backtests.{name}.prices: '{entry.prices}' is not defined in prices ({', '.join(self.prices)})"
                 )
         return self
+
+
+class SweepTrial(Settings):
+    """One backtest of a sweep."""
+
+    name: str = Field(min_length=1)
+    """Name of its folder."""
+    values: dict[str, Value] = Field(min_length=1)
+    """Value of each key of the grid; the first two keys span the heat map."""
+    seed: int = Field(ge=0, le=2**32 - 1)
+    """Seed of its draw of the universe."""
+    fold: int = Field(ge=0, le=999)
+    """Its stretch of time, from 0."""
+
+
+class SweepSettings(Settings):
+    """Settings of judge_sweep."""
+
+    trials: list[SweepTrial] = Field(min_length=1)
+    """All backtests, in the order of the equity files: every setting with every seed and every fold."""
+    blocks: int = Field(16, ge=2, le=20, multiple_of=2)
+    """Blocks of time whose halves are compared for the probability of overfitting, an even number."""
+    size: float = Field(0.05, gt=0, le=0.5)
+    """Family-wise error with which settings are called better than cash."""
+    draws: int = Field(2_000, ge=100, le=100_000)
+    """Draws of the stationary bootstrap."""
+    confidence: float = Field(0.95, gt=0.5, lt=1)
+    """Confidence of intervals."""
+    seed: int = Field(0, ge=0, le=2**32 - 1)
+    """Seed of the bootstrap."""
