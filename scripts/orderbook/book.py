@@ -107,7 +107,7 @@ class Book:
             if not self.head["valid"][0]:
                 at = self._wait(batch, at)
                 if at < end:
-                    yield from self._restart(copied(batch, at, at + 1))
+                    yield from self._restart(copied(batch, at, at + 1), _arrival(batch, at))
                     at += 1
                 continue
             state, applied = State(self.levels, self.head, self.counts), int(self.head["stamp"][0])
@@ -120,23 +120,23 @@ class Book:
                 message = batch.messages[at]
                 self.levels = with_room(self.levels, int(message["end"] - message["begin"]))
             elif reason == UNSOUND:
-                yield from self._part()
+                yield from self._part(_arrival(batch, at - 1))
             elif reason == AT_RESTART:
                 self.head["valid"] = 0
-                yield from self._restart(copied(batch, at, at + 1))
+                yield from self._restart(copied(batch, at, at + 1), _arrival(batch, at))
                 at += 1
             elif reason == AT_SNAPSHOT:
                 self.spare = copied(batch, at, at + 1)
                 if self._is_too_old():
                     self.counts["gaps"] += 1
-                    yield from self._restart(self.spare)
+                    yield from self._restart(self.spare, _arrival(batch, at))
                 at += 1
             elif reason == GAP and has_waited:
                 self.waiting.add(batch, at, at + 1)
                 at += 1
             elif reason == GAP:
                 self.counts["gaps"] += 1
-                yield from self._part(copied(batch, at, at + 1))
+                yield from self._part(_arrival(batch, at), copied(batch, at, at + 1))
                 at += 1
 
     def _pass_over(self) -> None:
@@ -158,8 +158,8 @@ class Book:
         self.counts["without_snapshot"] += self.waiting.add(batch, start, stop)
         return stop
 
-    def _part(self, diff: Batch | None = None) -> Iterator[Rows]:
-        """End the segment; `diff` is the message before which something is missing.
+    def _part(self, now: int, diff: Batch | None = None) -> Iterator[Rows]:
+        """End the segment; `diff` is the message before which something is missing, `now` the local time of that.
 
         A collector that connects anew may store the snapshot before the first diff, so the last one may be of use.
         """
@@ -171,18 +171,24 @@ class Book:
             return
         spare_id = spare.messages[0]["final_id"]
         if spare_id > self.head["update_id"][0] and (diff is None or reaches(diff.messages[0], spare_id)):
-            yield from self._restart(spare)
+            yield from self._restart(spare, now)
 
-    def _restart(self, snapshot: Batch) -> Iterator[Rows]:
-        """Begin a segment at a snapshot, and let the diffs that waited follow it: all came before one of the stream."""
+    def _restart(self, snapshot: Batch, now: int) -> Iterator[Rows]:
+        """Begin a segment at a snapshot, and let the diffs that waited follow it: all came before one of the stream.
+
+        Nothing of that was known before `now`, the local time of the message that brought it about, so no state of it
+        bears an earlier one.
+        """
         yield from self._hand_over()
         if snapshot.messages[0]["kind"] != SNAPSHOT:
             self._pass_over()
         self.levels = with_room(self.levels, len(snapshot.levels))
         self.spare = None
+        _delay(snapshot, now)
         if not restart(State(self.levels, self.head, self.counts), snapshot, self.rules, self._rows):
             return
         for piece in self.waiting.take():
+            _delay(piece, now)
             yield from self._follow(piece, has_waited=True)
 
     def _hand_over(self) -> Iterator[Rows]:
@@ -201,3 +207,14 @@ class Book:
             counts["without_snapshot"] += self.waiting.messages
             counts["gaps"] += int(self.head["valid"][0] == 1 and self.waiting.messages > 0)
         return counts
+
+
+def _arrival(batch: Batch, at: int) -> int:
+    """Local time of a message."""
+    return int(batch.messages["local_time"][at])
+
+
+def _delay(batch: Batch, now: int) -> None:
+    """Let the messages of a batch have arrived at `now`, if they came earlier."""
+    times = batch.messages["local_time"]
+    np.maximum(times, now, out=times)

@@ -21,11 +21,32 @@ NEVER = "(?!)"  # matches nothing
 def raw_files(orderbook: OrderbookConfig) -> Callable[[Any], list[str]]:
     """Paths of a part's raw files in the order in which they are read, as a function of wildcards."""
 
+    return lambda wildcards: _files_of_part(orderbook, wildcards.book, wildcards.part)
+
+
+def captures_of_book(orderbook: OrderbookConfig) -> Callable[[Any], list[str]]:
+    """Input function: the raw files of all parts of the job's feed, in the order in which they are read."""
+
     def paths(wildcards: Any) -> list[str]:
-        snapshot = snapshot_path(orderbook, wildcards.book, wildcards.part)
-        return [*([snapshot] if snapshot else []), raw_path(orderbook, wildcards.book, wildcards.part)]
+        return [path for part in _captures(orderbook, wildcards.book) for path in part]
 
     return paths
+
+
+def captures_a_part(orderbook: OrderbookConfig) -> Callable[[Any], list[int]]:
+    """Function of wildcards: how many raw files each part of the job's feed has."""
+    return lambda wildcards: [len(part) for part in _captures(orderbook, wildcards.book)]
+
+
+def _captures(orderbook: OrderbookConfig, book: str) -> list[list[str]]:
+    """The raw files of each part."""
+    feed = orderbook.books.get(book)
+    return [_files_of_part(orderbook, book, part) for part in (feed.parts if feed else [])]
+
+
+def _files_of_part(orderbook: OrderbookConfig, book: str, part: str) -> list[str]:
+    snapshot = snapshot_path(orderbook, book, part)
+    return [*([snapshot] if snapshot else []), raw_path(orderbook, book, part)]
 
 
 def raw_path(orderbook: OrderbookConfig, book: str, part: str) -> str:

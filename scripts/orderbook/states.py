@@ -22,7 +22,11 @@ LARGEST_GROUP = 1 << 24  # numbers; deep books get fewer rows a group
 
 
 def schema(depth: int) -> pa.Schema:
-    """Columns of a states file: int64 (times ns UTC), then float64 prices and sizes as the venue quotes them."""
+    """Columns of a states file: int64 (times ns UTC), then float64 prices and sizes as the venue quotes them.
+
+    event_time is the venue's; local_time says when the state was known here: when its message arrived, or the snapshot
+    that this one had to wait for.
+    """
     fields = [pa.field(name, pa.int64(), nullable=False) for name in INTEGERS]
     return pa.schema(fields + [pa.field(name, pa.float64()) for name in level_columns(depth)])
 

@@ -10,6 +10,8 @@ import pytest
 
 from scripts.orderbook.feeds import (
     beside,
+    captures_a_part,
+    captures_of_book,
     carried_book,
     chained_books,
     files_beside,
@@ -101,3 +103,14 @@ def test_a_lobster_part_needs_the_book_file_beside_it() -> None:
 def test_a_manifest_is_an_input_where_one_is_named() -> None:
     books = config(pinned=FETCHED | {"sha256": "/d/sums"}, free=FETCHED)
     assert [manifest_of(books)(job(name, "20240101")) for name in ("pinned", "free")] == [["/d/sums"], []]
+
+
+def test_captures_of_a_feed_stand_in_order_with_their_numbers() -> None:
+    books = config(
+        own=OWN | {"snapshot": "/d/s.json"}, each=OWN | {"snapshot": "/d/s-{part}.json", "parts": ["a", "b"]}
+    )
+    wildcards = SimpleNamespace(book="own")
+    assert captures_of_book(books)(wildcards) == ["/d/s.json", "/d/own-a.gz", "/d/own-b.gz", "/d/own-c.gz"]
+    assert captures_a_part(books)(wildcards) == [2, 1, 1]
+    assert captures_a_part(books)(SimpleNamespace(book="each")) == [2, 2]
+    assert captures_of_book(books)(SimpleNamespace(book="unknown")) == []

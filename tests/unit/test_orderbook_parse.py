@@ -90,7 +90,8 @@ class Oracle:
                     side.pop(Decimal(price), None)
                     if Decimal(size):
                         side[Decimal(price)] = (price, size)
-            self.heads.append((data["E"] * 1_000_000, local, data["u"]))
+            known = max(local, self._start_local)  # diffs that came before the snapshot could not be applied before it
+            self.heads.append((data["E"] * 1_000_000, known, data["u"]))
             self._note(sides)
 
     def _note(self, sides: list[dict[Decimal, tuple[str, str]]]) -> None:
