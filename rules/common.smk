@@ -6,7 +6,7 @@ sys.path.insert(0, workflow.basedir)
 
 from scripts.config import load_or_exit
 from scripts.lib.code import code
-from scripts.lib.rule import growing_to, launch, settings_of
+from scripts.lib.rule import growing_to, launch, options, settings_of
 
 # Jobs run `python -m scripts.…` from any working directory. A prefix, since Snakemake unsets PYTHONPATH in a job; it
 # replaces Snakemake's own prefix, the strict mode of bash.

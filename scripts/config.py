@@ -15,6 +15,8 @@ from typing import Any, NoReturn
 
 from pydantic import Field
 
+from scripts.backtest import runs
+from scripts.backtest.settings import BacktestLineConfig
 from scripts.lib.conda import provide_conda
 from scripts.lib.errors import InputError
 from scripts.lib.settings import Settings, validate
@@ -39,6 +41,8 @@ class Config(Settings):
     """Limits of the machines."""
     orderbook: OrderbookConfig
     """Raw order-book feeds to book states."""
+    backtest: BacktestLineConfig
+    """Predictions to accounts, verdicts and pages."""
     preflight: PreflightConfig
     """Checks of GPU nodes before long work."""
 
@@ -56,6 +60,7 @@ def load(config: Mapping[str, Any], look_for_files: bool = True) -> Config:
     loaded = validate(Config, dict(config), "config")
     if look_for_files:
         check_files(loaded.orderbook)
+        runs.check_files(loaded.backtest)
     return loaded
 
 

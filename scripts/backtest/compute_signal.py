@@ -84,6 +84,8 @@ def commanded(prices: Path, predictions: Path, settings: SignalSettings) -> pd.D
         if done.returncode:
             last = (done.stderr.strip() or done.stdout.strip() or "no word").splitlines()[-1]
             raise InputError(f"{words[0]}: ended with exit code {done.returncode}: {last}")
+        if not made.exists():
+            raise InputError(f"{words[0]}: ended without writing {{predictions}}")
         table = pd.read_parquet(made)
     except (OSError, ValueError) as error:
         raise InputError(f"{words[0]}: {str(error).splitlines()[0]}") from None

@@ -50,8 +50,8 @@ def main(
 
     Args:
         predictions: CSV or Parquet with known_at (a date: after its close; or a zoned instant), asset, signal, horizon
-        prices: raw prices, CSV or Parquet with date, asset, open, high, low, close, volume; calendar (exchange_calendars'
-            name of each asset's exchange) and currency where there are any
+        prices: raw prices, CSV or Parquet with date, asset, open, high, low, close, volume; calendar (the exchange
+            calendar of each asset) and currency where there are any
         equity: CSV with one row a session: date, equity, cash, gross, net, turnover (fractions of the account value)
         trades: CSV with date, asset, units (signed), price, fee, slippage (currency), kind
         settings: portfolio rule, fill, costs, statistics

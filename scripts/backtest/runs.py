@@ -23,6 +23,7 @@ from scripts.backtest.settings import (
     changed,
 )
 from scripts.lib.errors import InputError
+from scripts.lib.rule import options
 from scripts.lib.settings import Settings, validate
 
 PRICES = "results/prices/{prices}"
@@ -34,8 +35,20 @@ SIMULATED = {
     "categories": "categories.csv",
 }  # fmt: skip
 
-Accounts = Mapping[str, str]
-"""Folder of the account of each backtest that another line makes, by the backtest's name."""
+
+class LineAccount(NamedTuple):
+    """What another line ends in."""
+
+    folder: str  # of equity.csv, trades.csv, benchmarks.csv, account.json, stress.csv
+    causality: str  # report of the line's check
+
+
+# what may be known of an account beside account.json
+KNOWN = ("equity", "trades", "benchmarks", "stress", "positions", "figures", "coefficients", "causality", "sweep")
+TABLES = ("metrics", "periods", "drawdowns", "contributions", "comparison")
+SWEEP_PLOTS = ("heatmap", "logits", "fan")
+Accounts = Mapping[str, LineAccount]
+"""By the name of the backtest."""
 
 
 class Trial(NamedTuple):
@@ -67,16 +80,6 @@ def market_files(backtest: BacktestLineConfig, *kinds: str) -> Callable[[Any], d
         return {key: path for key, path in renamed.items() if key == "prices" or key in kinds}
 
     return paths
-
-
-def options(*kinds: str) -> Callable[..., str]:
-    """Params function: `--KIND PATH` for each of the job's inputs that is there."""
-
-    def words(wildcards: Any, input: Any) -> str:
-        given = {kind: str(getattr(input, kind, "") or "") for kind in kinds}
-        return " ".join(f"--{kind.replace('_', '-')} {shlex.quote(path)}" for kind, path in given.items() if path)
-
-    return words
 
 
 def predictions_of(backtest: BacktestLineConfig) -> Callable[[Any], str]:
@@ -201,14 +204,118 @@ def _json(settings: Settings) -> str:
     return json.dumps(settings.model_dump(mode="json"), sort_keys=True)
 
 
-def account_of(accounts: Accounts, file: str) -> Callable[[Any], str]:
-    """Input function: a file of the account, the backtest's own or another line's."""
+def signal_command(backtest: BacktestLineConfig) -> Callable[[Any], str]:
+    """Params function: the command line that makes a backtest's predictions, for check_causality."""
+
+    def command(wildcards: Any) -> str:
+        signal = backtest.backtests[wildcards.backtest].signal
+        assert signal is not None
+        if signal.command:
+            return signal.command
+        splits = "--splits {splits} " if "splits" in files_of(backtest, wildcards.backtest) else ""
+        return (
+            f"python -m scripts.backtest.compute_signal --prices {{prices}} {splits}--predictions {{predictions}}"
+            f" --settings {shlex.quote(_json(signal))}"
+        )
+
+    return command
+
+
+def simulated_flag(backtest: BacktestLineConfig) -> Callable[[Any], str]:
+    """Params function: what tells run_backtest that its prices are simulated."""
+
+    def flag(wildcards: Any) -> str:
+        return "--simulated" if is_simulated(backtest, wildcards.backtest) else ""
+
+    return flag
+
+
+def line_options(backtest: BacktestLineConfig) -> Callable[[Any], str]:
+    """Params function: `--index ASSET` where a backtest names one."""
+
+    def words(wildcards: Any) -> str:
+        index = backtest.backtests[wildcards.backtest].index
+        return f"--index {shlex.quote(index)}" if index else ""
+
+    return words
+
+
+def category_of(wildcards: Any) -> str:
+    """Category of the report: the line that the backtest ends."""
+    return "Order books" if wildcards.backtest.startswith("orderbook-") else "Backtests"
+
+
+def judged_files(backtest: BacktestLineConfig, accounts: Accounts) -> Callable[[Any], dict[str, Any]]:
+    """Input function, for `unpack`: an account, another line's or one of ours, and what is known beside it."""
+
+    def paths(wildcards: Any) -> dict[str, Any]:
+        name = wildcards.backtest
+        if name in accounts:
+            folder, causality = accounts[name]
+            return account_files(folder) | {"causality": causality}
+        entry, made = backtest.backtests.get(name), FOLDER.format(backtest=name)
+        found = account_files(f"{made}/account") | {
+            "positions": f"{made}/account/positions.parquet",
+            "figures": f"{made}/forecasts/figures.csv",
+            "coefficients": f"{made}/forecasts/coefficients.csv",
+        }
+        if entry and entry.signal:
+            found["causality"] = f"{made}/causality.json"
+        if entry and entry.sweep:
+            found["sweep"] = f"{made}/sweep/sweep.json"
+        return found
+
+    return paths
+
+
+def account_files(folder: str) -> dict[str, str]:
+    return {
+        "equity": f"{folder}/equity.csv", "trades": f"{folder}/trades.csv", "benchmarks": f"{folder}/benchmarks.csv",
+        "account": f"{folder}/account.json", "stress": f"{folder}/stress.csv",
+    }  # fmt: skip
+
+
+def sweep_plots(backtest: BacktestLineConfig) -> Callable[[Any], dict[str, str]]:
+    """Input function, for `unpack`: plots of a backtest's sweep, if it has one."""
+
+    def paths(wildcards: Any) -> dict[str, str]:
+        entry = backtest.backtests.get(wildcards.backtest)
+        folder = f"{FOLDER.format(backtest=wildcards.backtest)}/sweep"
+        return {name: f"{folder}/{name}.svg" for name in SWEEP_PLOTS if entry and entry.sweep}
+
+    return paths
+
+
+def account_folder(accounts: Accounts, name: str) -> str:
+    """Folder of an account, another line's or one of ours."""
+    return accounts[name].folder if name in accounts else ACCOUNT.format(backtest=name)
+
+
+def causality_of(accounts: Accounts) -> Callable[[Any], str]:
+    """Input function: report of the causality check."""
 
     def path(wildcards: Any) -> str:
-        folder = accounts.get(wildcards.backtest, ACCOUNT.format(backtest=wildcards.backtest))
-        return f"{folder}/{file}"
+        if wildcards.backtest in accounts:
+            return accounts[wildcards.backtest].causality
+        return f"{FOLDER.format(backtest=wildcards.backtest)}/causality.json"
 
     return path
+
+
+def is_checked(backtest: BacktestLineConfig, name: str) -> bool:
+    """Whether something can be checked for look-ahead: a file of predictions cannot be made again."""
+    entry = backtest.backtests.get(name)
+    return entry is None or entry.signal is not None
+
+
+def causality_options(backtest: BacktestLineConfig) -> Callable[..., str]:
+    """Params function: the prices, and the splits where the program reads them."""
+
+    def words(wildcards: Any, input: Any) -> str:
+        kinds = ("prices", "splits") if "{splits}" in signal_command(backtest)(wildcards) else ("prices",)
+        return options(*kinds)(wildcards, input)
+
+    return words
 
 
 def all_trials(backtest: BacktestLineConfig) -> Callable[[Any], list[str]]:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from scripts.backtest.tear_sheet.settings import TearSheetSettings
 from scripts.lib.settings import Name, Settings
 
 DAY = r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$"
@@ -310,6 +311,8 @@ class BacktestLineConfig(Settings):
     """simulate_prices: daily prices for the demo and for tests."""
     causality: CausalitySettings = CausalitySettings()
     """check_causality: whether predictions depend on what came after them."""
+    tear_sheet: TearSheetSettings = TearSheetSettings()
+    """draw_tear_sheet: a backtest on one page."""
 
     @model_validator(mode="after")
     def _names_are_defined(self) -> Self:

@@ -15,6 +15,7 @@ from scripts.lib.joblog import log
 
 CATEGORIES = ("energy", "finance", "health", "industry", "technology")
 PERSISTENCE = 0.98  # of the drifts from day to day: half of one is gone after 34 sessions
+DIGITS = {"open": 4, "high": 4, "low": 4, "close": 4}  # of prices, currency
 MARKET_SHARE = 0.4  # of a return's variance that all assets have in common
 
 
@@ -143,7 +144,7 @@ def price_table(market: SimulatedMarket, names: Array, random: np.random.Generat
         "open": market.open.ravel(), "high": high.ravel(), "low": low.ravel(), "close": market.close.ravel(),
         "volume": np.round(market.volume.ravel()),
     })  # fmt: skip
-    return table[table["close"].notna()].round(4).reset_index(drop=True)
+    return table[table["close"].notna()].round(DIGITS).reset_index(drop=True)
 
 
 def write_events(path: Path, days: Array, names: Array, events: list[tuple[int, int, float]], column: str) -> None:

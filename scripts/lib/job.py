@@ -145,6 +145,9 @@ def _add(parser: Parser, parameter: Parameter) -> None:
             parameter.flag, default="{}", metavar="JSON", help=f"{text}: JSON text, or a file that holds it"
         )
         return
+    if parameter.type is bool:  # a switch, off unless it is given
+        parser.add_argument(parameter.flag, action="store_true", help=parameter.help.replace("%", "%%"))
+        return
     options: dict[str, Any] = {
         "type": parameter.type,
         "help": parameter.help.replace("%", "%%"),

@@ -6,6 +6,7 @@ Standard library and pydantic only: every cluster job evaluates this again.
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable
 from typing import Any
 
@@ -86,3 +87,21 @@ def launch(module: str) -> str:
     same text for 8 GPUs and for none: how a job is launched never reruns it.
     """
     return f"python -m scripts.lib.launch --gpus {{resources.processes}} {module}"
+
+
+def options(*kinds: str) -> Callable[..., str]:
+    """Params function: `--KIND PATH …` for each of the job's inputs of these names that is there.
+
+    For inputs that some jobs of a rule have and others have not.
+    """
+
+    def words(wildcards: Any, input: Any) -> str:
+        found = []
+        for kind in kinds:
+            given = input.get(kind) or []
+            paths = [given] if isinstance(given, str) else list(given)
+            if paths:
+                found.append(f"--{kind.replace('_', '-')} {' '.join(map(shlex.quote, paths))}")
+        return " ".join(found)
+
+    return words

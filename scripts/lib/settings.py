@@ -24,6 +24,10 @@ class Settings(BaseModel):
     )
 
 
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=80)]
+"""Of what users define and files are named after: feeds, backtests, prices."""
+
+
 class Launch(Settings):
     """How a GPU rule is launched. Numbers feed `resources` only: changing them reruns nothing."""
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from scripts.lib.settings import Launch, Settings
+from scripts.lib.settings import Launch, Name, Settings
 from scripts.lib.training.settings import TrainingSettings
 from scripts.orderbook.encoder_config import SizeName
 
@@ -18,7 +18,6 @@ Venue = Literal[
 # each of their files begins with the whole book; captures of a venue's own stream hold a snapshot where it began
 WHOLE_FILES = {"tardis", "lobster", "databento"}
 API_KEY = "TARDIS_API_KEY"  # environment variable with the key to all but the free days
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 Exchange = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
 Window = Annotated[int, Field(ge=2, le=1_000_000)]
 Lag = Annotated[int, Field(ge=1, le=8_000)]

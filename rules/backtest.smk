@@ -1,0 +1,412 @@
+# Backtests, for all lines: predictions to an account, its benchmarks and stresses, a verdict and a page. A line whose
+# account comes from elsewhere (fills of its own) names the account's folder in ACCOUNTS; the rules from judge_backtest
+# on are the same for all.
+from scripts.backtest.runs import (
+    KNOWN,
+    SWEEP_PLOTS,
+    TABLES,
+    LineAccount,
+    account_folder,
+    all_trials,
+    category_of,
+    causality_of,
+    causality_options,
+    is_checked,
+    judged_files,
+    line_options,
+    market_files,
+    predictions_of,
+    signal_command,
+    simulated_flag,
+    sweep_equities,
+    sweep_plots,
+    sweep_settings,
+    trial_predictions,
+    trial_settings,
+    trial_signal,
+)
+
+# Accounts that lines end in.
+ACCOUNTS = {
+    f"orderbook-{book}": LineAccount(
+        f"results/orderbook/{book}/agent/account",
+        f"results/orderbook/{book}/causality.json",
+    )
+    for book in CONFIG.orderbook.feeds
+}
+BACKTESTS = [*CONFIG.backtest.active, *ACCOUNTS]
+
+
+wildcard_constraints:
+    backtest="[A-Za-z0-9][A-Za-z0-9_-]*",
+    prices="[A-Za-z0-9][A-Za-z0-9_-]*",
+    trial="[0-9]+-[0-9]+-[0-9]+",
+    setting="[0-9]+",
+
+
+rule simulate_prices:
+    output:
+        prices="results/prices/{prices}/prices.parquet",
+        splits="results/prices/{prices}/splits.csv",
+        dividends="results/prices/{prices}/dividends.csv",
+        delistings="results/prices/{prices}/delistings.csv",
+        categories="results/prices/{prices}/categories.csv",
+    log:
+        "logs/backtest/simulate_prices/{prices}.log",
+    benchmark:
+        "benchmarks/backtest/simulate_prices/{prices}.jsonl"
+    conda:
+        "../envs/backtest.yaml"
+    threads: 1
+    resources:
+        mem=growing("2GB"),
+        runtime="30m",
+    params:
+        *code("scripts.backtest.simulate_prices", env="backtest"),
+        settings=settings("backtest.simulate", signal="backtest.prices.{prices}.signal"),
+    shell:
+        "python -m scripts.backtest.simulate_prices --prices {output.prices} --splits {output.splits}"
+        " --dividends {output.dividends} --delistings {output.delistings} --categories {output.categories}"
+        " --settings {params.settings:q} > {log} 2>&1"
+
+
+rule compute_signal:
+    input:
+        unpack(market_files(CONFIG.backtest, "splits")),
+    output:
+        predictions="results/backtest/{backtest}/predictions.parquet",
+    log:
+        "logs/backtest/compute_signal/{backtest}.log",
+    benchmark:
+        "benchmarks/backtest/compute_signal/{backtest}.jsonl"
+    conda:
+        "../envs/backtest.yaml"
+    threads: 1
+    resources:
+        mem=growing("4GB"),
+        runtime="2h",
+    params:
+        *code("scripts.backtest.compute_signal", env="backtest"),
+        files=options("prices", "splits"),
+        settings=settings("backtest.backtests.{backtest}.signal"),
+    shell:
+        "python -m scripts.backtest.compute_signal {params.files} --predictions {output.predictions}"
+        " --settings {params.settings:q} > {log} 2>&1"
+
+
+use rule compute_signal as compute_trial_signal with:
+    output:
+        predictions="results/backtest/{backtest}/sweep/signals/{setting}.parquet",
+    log:
+        "logs/backtest/compute_trial_signal/{backtest}/{setting}.log",
+    benchmark:
+        "benchmarks/backtest/compute_trial_signal/{backtest}/{setting}.jsonl"
+    params:
+        *code("scripts.backtest.compute_signal", env="backtest"),
+        files=options("prices", "splits"),
+        settings=trial_signal(CONFIG.backtest),
+
+
+rule check_causality:
+    input:
+        unpack(market_files(CONFIG.backtest, "splits")),
+    output:
+        report="results/backtest/{backtest}/causality.json",
+    log:
+        "logs/backtest/check_causality/{backtest}.log",
+    benchmark:
+        "benchmarks/backtest/check_causality/{backtest}.jsonl"
+    conda:
+        "../envs/backtest.yaml"
+    threads: 1
+    resources:
+        mem=growing("4GB"),
+        runtime="12h",
+    params:
+        *code("scripts.backtest.check_causality", env="backtest"),
+        *code("scripts.backtest.compute_signal", env="backtest"),
+        files=causality_options(CONFIG.backtest),
+        command=signal_command(CONFIG.backtest),
+        settings=settings("backtest.causality"),
+    shell:
+        "python -m scripts.backtest.check_causality {params.files} --command {params.command:q}"
+        " --report {output.report} --settings {params.settings:q} > {log} 2>&1"
+
+
+# Fails where the check failed; the report of the check stays.
+rule require_causality:
+    input:
+        report=causality_of(ACCOUNTS),
+    output:
+        passed="results/backtest/{backtest}/causality.txt",
+    log:
+        "logs/backtest/require_causality/{backtest}.log",
+    benchmark:
+        "benchmarks/backtest/require_causality/{backtest}.jsonl"
+    conda:
+        "../envs/backtest.yaml"
+    threads: 1
+    resources:
+        mem=growing("1GB"),
+        runtime="10m",
+    params:
+        *code("scripts.backtest.require_causality", env="backtest"),
+    shell:
+        "python -m scripts.backtest.require_causality --report {input.report} --passed {output.passed} > {log} 2>&1"
+
+
+rule run_backtest:
+    input:
+        unpack(
+            market_files(
+                CONFIG.backtest, "splits", "dividends", "delistings", "earlier"
+            )
+        ),
+        predictions=predictions_of(CONFIG.backtest),
+    output:
+        equity="results/backtest/{backtest}/account/equity.csv",
+        trades="results/backtest/{backtest}/account/trades.csv",
+        positions="results/backtest/{backtest}/account/positions.parquet",
+        account="results/backtest/{backtest}/account/account.json",
+    log:
+        "logs/backtest/run_backtest/{backtest}.log",
+    benchmark:
+        "benchmarks/backtest/run_backtest/{backtest}.jsonl"
+    conda:
+        "../envs/backtest.yaml"
+    threads: 1
+    resources:
+        mem=growing("4GB"),
+        runtime="2h",
+    params:
+        *code("scripts.backtest.run_backtest", env="backtest"),
+        files=options("prices", "splits", "dividends", "delistings", "earlier"),
+        simulated=simulated_flag(CONFIG.backtest),
+        settings=settings("backtest.backtests.{backtest}.trade"),
+    shell:
+        "python -m scripts.backtest.run_backtest --predictions {input.predictions:q} {params.files}"
+        " --equity {output.equity} --trades {output.trades} --positions {output.positions}"
+        " --account {output.account} --name {wildcards.backtest} {params.simulated}"
+        " --settings {params.settings:q} > {log} 2>&1"
+
+
+use rule run_backtest as run_trial with:
+    input:
+        unpack(
+            market_files(
+                CONFIG.backtest, "splits", "dividends", "delistings", "earlier"
+            )
+        ),
+        predictions=trial_predictions(CONFIG.backtest),
+    output:
+        equity="results/backtest/{backtest}/sweep/{trial}/equity.csv",
+        trades=temp("results/backtest/{backtest}/sweep/{trial}/trades.csv"),
+        positions=temp("results/backtest/{backtest}/sweep/{trial}/positions.parquet"),
+        account="results/backtest/{backtest}/sweep/{trial}/account.json",
+    log:
+        "logs/backtest/run_trial/{backtest}/{trial}.log",
+    benchmark:
+        "benchmarks/backtest/run_trial/{backtest}/{trial}.jsonl"
+    params:
+        *code("scripts.backtest.run_backtest", env="backtest"),
+        files=options("prices", "splits", "dividends", "delistings", "earlier"),
+        simulated=simulated_flag(CONFIG.backtest),
+        settings=trial_settings(CONFIG.backtest),
+
+
+rule run_benchmarks:
+    input:
+        unpack(market_files(CONFIG.backtest, "splits", "dividends", "delistings")),
+        predictions=predictions_of(CONFIG.backtest),
+        naive=lambda wildcards: (
+            CONFIG.backtest.backtests[wildcards.backtest].naive or []
+        ),
+    output:
+        benchmarks="results/backtest/{backtest}/account/benchmarks.csv",
+    log:
+        "logs/backtest/run_benchmarks/{backtest}.log",
+    benchmark:
+        "benchmarks/backtest/run_benchmarks/{backtest}.jsonl"
+    conda:
+        "../envs/backtest.yaml"
+    threads: 1
+    resources:
+        mem=growing("4GB"),
+        runtime="4h",
+    params:
+        *code("scripts.backtest.run_benchmarks", env="backtest"),
+        files=options("prices", "splits", "dividends", "delistings", "naive"),
+        line=line_options(CONFIG.backtest),
+        settings=settings("backtest.backtests.{backtest}.trade"),
+    shell:
+        "python -m scripts.backtest.run_benchmarks --predictions {input.predictions:q} {params.files} {params.line}"
+        " --benchmarks {output.benchmarks} --settings {params.settings:q} > {log} 2>&1"
+
+
+rule stress_backtest:
+    input:
+        unpack(market_files(CONFIG.backtest, "splits", "dividends", "delistings")),
+        predictions=predictions_of(CONFIG.backtest),
+    output:
+        stress="results/backtest/{backtest}/account/stress.csv",
+    log:
+        "logs/backtest/stress_backtest/{backtest}.log",
+    benchmark:
+        "benchmarks/backtest/stress_backtest/{backtest}.jsonl"
+    conda:
+        "../envs/backtest.yaml"
+    threads: 1
+    resources:
+        mem=growing("4GB"),
+        runtime="4h",
+    params:
+        *code("scripts.backtest.stress_backtest", env="backtest"),
+        files=options("prices", "splits", "dividends", "delistings"),
+        settings=settings("backtest.backtests.{backtest}.trade"),
+    shell:
+        "python -m scripts.backtest.stress_backtest --predictions {input.predictions:q} {params.files}"
+        " --stress {output.stress} --settings {params.settings:q} > {log} 2>&1"
+
+
+rule evaluate_predictions:
+    input:
+        unpack(market_files(CONFIG.backtest, "splits", "categories")),
+        predictions=predictions_of(CONFIG.backtest),
+    output:
+        figures="results/backtest/{backtest}/forecasts/figures.csv",
+        coefficients="results/backtest/{backtest}/forecasts/coefficients.csv",
+        plot=report(
+            "results/backtest/{backtest}/forecasts/forecasts.svg",
+            caption="../report/forecasts.rst",
+            category=category_of,
+            subcategory="{backtest}",
+            labels={"part": "all", "figure": "predictions before any portfolio"},
+        ),
+    log:
+        "logs/backtest/evaluate_predictions/{backtest}.log",
+    benchmark:
+        "benchmarks/backtest/evaluate_predictions/{backtest}.jsonl"
+    conda:
+        "../envs/backtest.yaml"
+    threads: 1
+    resources:
+        mem=growing("4GB"),
+        runtime="2h",
+    params:
+        *code("scripts.backtest.evaluate_predictions", env="backtest"),
+        files=options("prices", "splits", "categories"),
+        settings=settings("backtest.backtests.{backtest}.forecasts"),
+    shell:
+        "python -m scripts.backtest.evaluate_predictions --predictions {input.predictions:q} {params.files}"
+        " --figures {output.figures} --coefficients {output.coefficients} --plot {output.plot}"
+        " --title {wildcards.backtest} --settings {params.settings:q} > {log} 2>&1"
+
+
+rule judge_backtest:
+    input:
+        unpack(judged_files(CONFIG.backtest, ACCOUNTS)),
+        unpack(market_files(CONFIG.backtest, "splits", "categories")),
+        trials=all_trials(CONFIG.backtest),
+    output:
+        metrics="results/backtest/{backtest}/metrics.json",
+        periods="results/backtest/{backtest}/periods.csv",
+        drawdowns="results/backtest/{backtest}/drawdowns.csv",
+        contributions="results/backtest/{backtest}/contributions.csv",
+        comparison=report(
+            "results/backtest/{backtest}/comparison.csv",
+            caption="../report/comparison.rst",
+            category=category_of,
+            subcategory="{backtest}",
+            labels={"part": "all", "figure": "strategy beside benchmarks, table"},
+        ),
+    log:
+        "logs/backtest/judge_backtest/{backtest}.log",
+    benchmark:
+        "benchmarks/backtest/judge_backtest/{backtest}.jsonl"
+    conda:
+        "../envs/backtest.yaml"
+    threads: 1
+    resources:
+        mem=growing("4GB"),
+        runtime="2h",
+    params:
+        *code("scripts.backtest.judge_backtest", env="backtest"),
+        files=options("account", *KNOWN, "prices", "splits", "categories"),
+        settings=settings("backtest.judge"),
+    shell:
+        "python -m scripts.backtest.judge_backtest {params.files} --metrics {output.metrics}"
+        " --periods {output.periods} --drawdowns {output.drawdowns} --contributions {output.contributions}"
+        " --comparison {output.comparison} --settings {params.settings:q} > {log} 2>&1"
+
+
+rule judge_sweep:
+    input:
+        equity=sweep_equities(CONFIG.backtest),
+    output:
+        table=report(
+            "results/backtest/{backtest}/sweep/sweep.csv",
+            caption="../report/sweep_table.rst",
+            category=category_of,
+            subcategory="{backtest}",
+            labels={"part": "all", "figure": "sweep, table"},
+        ),
+        heatmap="results/backtest/{backtest}/sweep/heatmap.svg",
+        logits="results/backtest/{backtest}/sweep/logits.svg",
+        fan="results/backtest/{backtest}/sweep/fan.svg",
+        summary="results/backtest/{backtest}/sweep/sweep.json",
+    log:
+        "logs/backtest/judge_sweep/{backtest}.log",
+    benchmark:
+        "benchmarks/backtest/judge_sweep/{backtest}.jsonl"
+    conda:
+        "../envs/backtest.yaml"
+    threads: 1
+    resources:
+        mem=growing("4GB"),
+        runtime="2h",
+    params:
+        *code("scripts.backtest.judge_sweep", env="backtest"),
+        settings=sweep_settings(CONFIG.backtest),
+    shell:
+        "python -m scripts.backtest.judge_sweep --equity {input.equity} --table {output.table}"
+        " --heatmap {output.heatmap} --logits {output.logits} --fan {output.fan} --summary {output.summary}"
+        " --settings {params.settings:q} > {log} 2>&1"
+
+
+rule draw_tear_sheet:
+    input:
+        unpack(judged_files(CONFIG.backtest, ACCOUNTS)),
+        unpack(sweep_plots(CONFIG.backtest)),
+        metrics="results/backtest/{backtest}/metrics.json",
+        periods="results/backtest/{backtest}/periods.csv",
+        drawdowns="results/backtest/{backtest}/drawdowns.csv",
+        contributions="results/backtest/{backtest}/contributions.csv",
+        comparison="results/backtest/{backtest}/comparison.csv",
+        template=f"{workflow.basedir}/resources/tear_sheet.html.j2",
+        layout=f"{workflow.basedir}/resources/page.html.j2",
+    output:
+        page=report(
+            "results/backtest/{backtest}/tear_sheet.html",
+            caption="../report/tear_sheet.rst",
+            category=category_of,
+            subcategory="{backtest}",
+            labels={"part": "all", "figure": "tear sheet"},
+        ),
+        plots=directory("results/backtest/{backtest}/plots"),
+    log:
+        "logs/backtest/draw_tear_sheet/{backtest}.log",
+    benchmark:
+        "benchmarks/backtest/draw_tear_sheet/{backtest}.jsonl"
+    conda:
+        "../envs/backtest.yaml"
+    threads: 1
+    resources:
+        mem=growing("2GB"),
+        runtime="30m",
+    params:
+        *code("scripts.backtest.draw_tear_sheet", env="backtest"),
+        files=options(*KNOWN, *TABLES, *SWEEP_PLOTS, "template", "layout"),
+        settings=settings("backtest.tear_sheet"),
+    shell:
+        "python -m scripts.backtest.draw_tear_sheet --description {input.account} {params.files} --page {output.page} --plots {output.plots}"
+        " --settings {params.settings:q} > {log} 2>&1"
