@@ -28,18 +28,19 @@ def fill(units: Array, prices: Array, impact: Array, costs: Costs) -> tuple[Arra
     """Fill orders.
 
     Args:
-        units: (orders,) signed.
+        units: (orders,) signed, none of them zero.
         prices: (orders,) unslipped.
         impact: (orders,) fractions of the price that the orders' own size adds.
 
     Returns:
         (orders,) fill prices; fees and slippage in currency, both positive.
     """
-    moved = costs.slippage_bps * BASIS_POINT + impact
-    filled = prices * (1.0 + np.sign(units) * moved)
-    notional = np.abs(units) * filled
-    fees = np.maximum(notional * costs.fee_bps * BASIS_POINT + np.abs(units) * costs.fee_per_unit, costs.fee_minimum)
-    return filled, fees, np.abs(units) * prices * moved
+    moved, sizes = costs.slippage_bps * BASIS_POINT + impact, np.abs(units)
+    filled = prices * (1.0 + np.copysign(moved, units))
+    fees = sizes * filled * costs.fee_bps * BASIS_POINT
+    if costs.fee_per_unit or costs.fee_minimum:
+        fees = np.maximum(fees + sizes * costs.fee_per_unit, costs.fee_minimum)
+    return filled, fees, sizes * prices * moved
 
 
 class Market:

@@ -44,9 +44,9 @@ def opening_times(panel: Panel) -> Array:
 
 def carried(prices: Array) -> Array:
     """Each price, or the last one before it where there is none; NaN before an asset's first price."""
-    known = np.isfinite(prices)
-    if known.all():
+    if np.isfinite(prices.sum()):
         return prices
+    known = np.isfinite(prices)
     last = np.where(known, np.arange(len(prices))[:, None], 0)
     np.maximum.accumulate(last, axis=0, out=last)
     return np.take_along_axis(prices, last, axis=0)

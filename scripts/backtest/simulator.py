@@ -134,6 +134,7 @@ class _Run:
         self.marks = marks(panel, events.splits)
         self.market = Market(panel, contract.costs)
         self.fills = panel.close if contract.at_close else panel.open
+        self.complete = bool(self.fills.min() > 0 and self.marks.min() > 0)  # no hole anywhere: no need to look again
         self.targets = {int(session): weights for session, weights in zip(plan.sessions, plan.weights, strict=True)}
         self.splits, self.dividends, self.delistings = map(_by_session, events)
         self.positions: list[Array] = []
@@ -148,10 +149,9 @@ class _Run:
         Waiting orders are looked for at the sessions where a price comes back.
         """
         acts = {*self.targets, *self.splits, *self.dividends, *self.delistings, self.first}
-        if self.contract.wait:
+        if self.contract.wait and not self.complete:
             known = np.isfinite(self.fills)
-            if not known.all():
-                acts.update((np.flatnonzero((known[1:] & ~known[:-1]).any(axis=1)) + 1).tolist())
+            acts.update((np.flatnonzero((known[1:] & ~known[:-1]).any(axis=1)) + 1).tolist())
         begins = sorted(session for session in acts if session >= self.first)
         return list(zip(begins, [*begins[1:], len(self.panel.sessions)], strict=True))
 
@@ -169,7 +169,7 @@ class _Run:
         for event in self.delistings.get(session, ()):
             self._delist(session, event)
         if session in self.targets:
-            account.unfilled += int(account.pending.sum())
+            account.unfilled += int(np.count_nonzero(account.pending))
             account.target = self.targets[session]
             account.pending = (account.target != 0) | (account.units != 0)
             self._order(session, limited=True)
@@ -190,39 +190,45 @@ class _Run:
 
     def _order(self, session: int, limited: bool) -> None:
         """Trade the waiting targets that have a price now."""
-        account, contract = self.account, self.contract
-        assets = np.flatnonzero(account.pending & (self.fills[session] > 0))  # NaN is not
-        if account.ruined or not len(assets):
+        account, contract, prices = self.account, self.contract, self.fills[session]
+        tradable = account.pending if self.complete else account.pending & (prices > 0)  # NaN is not
+        if account.ruined or not tradable.any():
             return
-        value = account.cash + _value(account.units, self._values(session))
+        value = account.cash + self._worth(session)
         if value <= 0:
             account.ruined = True
             account.target = np.zeros_like(account.target)
-        prices = self.fills[session, assets]
-        wanted = account.target[assets] * value / prices
-        change = (np.trunc(wanted) if contract.whole_units else wanted) - account.units[assets]
+        safe = prices if self.complete else np.where(tradable, prices, 1.0)
+        wanted = account.target * value / safe
+        change = (np.trunc(wanted) if contract.whole_units else wanted) - account.units
+        if not self.complete:
+            change = np.where(tradable, change, 0.0)
         if limited and contract.max_turnover is not None and not account.ruined:
-            change *= min(1.0, contract.max_turnover * value / max(float(np.abs(change) @ prices), 1e-300))
+            change *= min(1.0, contract.max_turnover * value / max(float(np.abs(change) @ safe), 1e-300))
             change = np.trunc(change) if contract.whole_units else change
-        account.pending[assets if contract.wait else slice(None)] = False
-        moved = change != 0
-        if moved.any():
-            self._trade(session, assets[moved], change[moved], prices[moved], value)
+        account.pending = account.pending & ~tradable if contract.wait else np.zeros_like(tradable)
+        account.units = account.units + change
+        assets = (change != 0).nonzero()[0]
+        if len(assets):
+            self._book(session, assets, change[assets], value)
 
-    def _trade(self, session: int, assets: Array, change: Array, prices: Array, value: float) -> None:
-        account = self.account
-        filled, fees, slippage = fill(change, prices, self.market.impact(session, assets, change), self.contract.costs)
+    def _book(self, session: int, assets: Array, change: Array, value: float) -> None:
+        """Pay for what was traded."""
+        account, impact = self.account, self.market.impact(session, assets, change)
+        filled, fees, slippage = fill(change, self.fills[session][assets], impact, self.contract.costs)
         account.fills.append(Fills(session, assets, change, filled, fees, slippage))
-        account.units[assets] += change
         account.cash -= float(change @ filled) + float(fees.sum())
         if value > 0:
             self.turnover[session - self.first] += float(np.abs(change) @ filled) / value
 
-    def _values(self, session: int) -> Array:
-        """(N,) unslipped prices at the fill instant, or the last marks where there is none."""
-        prices = self.fills[session]
-        known = np.isfinite(prices)
-        return prices if known.all() else np.where(known, prices, self._marks_before(session))
+    def _worth(self, session: int) -> float:
+        """Value of the positions at the fill instant's unslipped prices, or at the last marks where there is none."""
+        units, prices = self.account.units, self.fills[session]
+        if self.complete:
+            return float(units @ prices)
+        held = units.nonzero()[0]
+        prices = np.where(np.isfinite(prices), prices, self._marks_before(session))
+        return float(units[held] @ prices[held])  # what is not held needs no price
 
     def _marks_before(self, session: int) -> Array:
         """(N,) marks of the session before, in units after the splits of `session`."""
@@ -246,12 +252,13 @@ class _Run:
     def hold(self, begin: int, end: int) -> None:
         """Mark the positions at the closes of a stretch."""
         account, at = self.account, begin - self.first
-        held = np.flatnonzero(account.units)
-        units, closes = account.units[held], self.marks[begin:end][:, held]
+        units, closes = account.units, self.marks[begin:end]
+        if not self.complete:
+            held = units.nonzero()[0]
+            units, closes = units[held], closes[:, held]
         stretch = slice(at, at + end - begin)
-        if len(held):
-            self.longs[stretch] = closes @ np.maximum(units, 0.0)
-            self.shorts[stretch] = closes @ np.minimum(units, 0.0)
+        self.longs[stretch] = closes @ np.maximum(units, 0.0)
+        self.shorts[stretch] = closes @ np.minimum(units, 0.0)
         self.cash[at] = account.cash
         if not self.accrues:
             self.cash[stretch] = account.cash
@@ -298,9 +305,3 @@ def _by_session(events: tuple[Event, ...]) -> dict[int, list[Event]]:
     for event in events:
         found.setdefault(event.session, []).append(event)
     return found
-
-
-def _value(units: Array, prices: Array) -> float:
-    """Value of positions; assets that are not held need no price."""
-    held = np.flatnonzero(units)
-    return float(units[held] @ prices[held])

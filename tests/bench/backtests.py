@@ -1,17 +1,18 @@
 """Backtests: the simulator against bt (and vectorbt where it is installed), overfitting against ffn.
 
     .venv-test/bin/python -m tests.bench.backtests [--assets 600] [--sessions 2520]
+    .venv-peers/bin/python -m tests.bench.backtests         with vectorbt, after `make peers`
 
-Momentum over 60 sessions, long and short a tenth, rebalanced each fifth session, 10 bp fee, 5 bp slippage; fills at the
-next open, marks at the close. bt replays the very orders of the simulator, so both end with the same equity (compared).
-Times are of the simulations alone, prices and weights at hand, one process.
+The backtest is that of tests/bench/one_backtest.py. bt replays the very orders of the simulator, vectorbt gets the same
+weights; all end with the same equity (compared). Times are of the simulations alone, prices and weights at hand, one
+process; the memory is that of a process that makes prices and weights too.
 """
 
 from __future__ import annotations
 
-import argparse
+import subprocess
+import sys
 import time
-import tracemalloc
 from collections.abc import Callable
 from itertools import product
 from typing import Any
@@ -19,35 +20,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from scripts.backtest.costs import Costs
 from scripts.backtest.overfitting import overfitting
 from scripts.backtest.panel import Array, Panel
-from scripts.backtest.portfolio import weights_of
-from scripts.backtest.settings import Portfolio
-from scripts.backtest.simulator import Contract, Path, Plan, simulate
+from scripts.backtest.simulator import Path, Plan
+from tests.bench.one_backtest import CASH, market, momentum, run, size
 from tests.bench.timing import show
 
-COSTS = Costs(fee_bps=10, slippage_bps=5)
-CASH = 1e6
-
-
-def market(sessions: int, assets: int) -> Panel:
-    random = np.random.default_rng(0)
-    close = 50 * np.exp(np.cumsum(random.normal(0, 0.02, (sessions, assets)), axis=0))
-    opened = close * np.exp(random.normal(0, 0.005, close.shape))
-    days = pd.bdate_range("2010-01-01", periods=sessions).to_numpy("datetime64[D]")
-    return Panel(days, tuple(f"A{asset:04d}" for asset in range(assets)), opened, close, np.full_like(close, np.nan))
-
-
-def momentum(panel: Panel, back: int = 60, every: int = 5, quantile: float = 0.1) -> Plan:
-    """Weights decided on the close before the session at which they are traded."""
-    sessions = np.arange(back + 1, len(panel.sessions), every)
-    signals = panel.close[sessions - 1] / panel.close[sessions - 1 - back] - 1
-    return Plan(sessions, weights_of(signals, Portfolio(quantile=quantile)))
-
-
-def run(panel: Panel, plan: Plan) -> Path:
-    return simulate(panel, plan, Contract(CASH, costs=COSTS), first=int(plan.sessions[0]))
+BLOCKS = 16
 
 
 def timed(work: Callable[[], Any]) -> tuple[float, Any]:
@@ -107,19 +86,15 @@ def sweep(panel: Panel) -> Array:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--assets", type=int, default=600)
-    parser.add_argument("--sessions", type=int, default=2_520)
-    options = parser.parse_args()
+    options = size()
     panel = market(options.sessions, options.assets)
     plan = momentum(panel)
     path = run(panel, plan)
     ours = [timed(lambda: run(panel, plan))[0] for _ in range(7)]
     show("simulate", ours, "s")
-    tracemalloc.start()
-    run(panel, plan)
-    print(f"{'memory of a simulation beside its inputs':58} {tracemalloc.get_traced_memory()[1] / 1e6:7.0f} MB")
-    tracemalloc.stop()
+    command = [sys.executable, "-m", "tests.bench.one_backtest", *sys.argv[1:]]
+    memory = float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    print(f"{'memory of a process that does nothing else':58} {memory:7.0f} MB  (wanted: 200)")
     took, values = replayed_by_bt(panel, path)
     print(f"{'bt, the same orders':58} {took:7.2f} s  largest difference {np.abs(values / path.equity - 1).max():.1e}")
     show("bt / simulate", [took / seconds for seconds in ours], "x", "  (wanted: 300)")
@@ -132,16 +107,16 @@ def main() -> None:
 
 
 def judge(returns: Array) -> None:
-    """Overfitting of the sweep; ffn on fewer blocks and trials, where it is done within seconds."""
+    """Overfitting of the sweep, over sessions that make blocks of one length: only then ffn cuts as we do."""
     import ffn
 
-    took, found = timed(lambda: overfitting(returns))
-    print(f"{'overfitting of 500 trials, 16 blocks':58} {took:7.2f} s  {found.probability:.3f}")
-    few = returns[: len(returns) // 10 * 10, :100]
-    mine, found = timed(lambda: overfitting(few, 10))
-    theirs, expected = timed(lambda: ffn.calc_prob_backtest_overfitting(pd.DataFrame(few), n_blocks=10))
+    returns = returns[: len(returns) // BLOCKS * BLOCKS]
+    mine, found = timed(lambda: overfitting(returns, BLOCKS))
+    theirs, expected = timed(lambda: ffn.calc_prob_backtest_overfitting(pd.DataFrame(returns), n_blocks=BLOCKS))
     same = "equal" if found.probability == expected else f"differs: {expected}"
-    print(f"{'ffn / ours, 100 trials, 10 blocks':58} {theirs / mine:7.1f} x  ({same}; wanted: 10)")
+    print(f"{f'overfitting of 500 trials, {BLOCKS} blocks':58} {mine:7.2f} s  {found.probability:.3f}")
+    print(f"{'ffn, the same':58} {theirs:7.2f} s  ({same})")
+    print(f"{'ffn / ours':58} {theirs / mine:7.1f} x  (wanted: 10)")
 
 
 if __name__ == "__main__":

@@ -50,19 +50,19 @@ def crossings(prices: Any, fast: int, slow: int) -> dict[int, float]:
     return {int(at) + 1: 1.0 if up[at - 1] else -1.0 for at in sessions if at + 1 < len(prices)}
 
 
-def follow(panel: Panel, sides: dict[int, float], fee_bps: float) -> tuple[Plan, Path]:
+def follow(prices: Any, sides: dict[int, float], fee_bps: float) -> tuple[Plan, Path]:
     """All equity into each side, as backtesting.py counts it: after the closing fee, at a price with the fee."""
     contract = Contract(CASH, whole_units=True, costs=Costs(fee_bps=fee_bps))
     rate, sessions, weights = fee_bps * BASIS_POINT, list(sides), list[list[float]]()
     for session, side in sides.items():
         plan = Plan(np.array([*sessions[: len(weights)], session]), np.array([*weights, [0.0]]))
-        upto = Panel(panel.sessions[: session + 1], panel.assets, *(values[: session + 1] for values in panel[2:]))
+        upto = panel_of(prices.iloc[: session + 1])
         closed = simulate(upto, plan, contract, first=sessions[0])  # as if the position were only closed
         after = closed.cash[-1]
         before = after + (closed.trades["fee"][-1] if weights else 0.0)
         weights.append([side * ALL * after / before / (1 + rate)])
     plan = Plan(np.array(sessions), np.array(weights))
-    return plan, simulate(panel, plan, contract, first=sessions[0])
+    return plan, simulate(panel_of(prices), plan, contract, first=sessions[0])
 
 
 def peer(prices: Any, fast: int, slow: int, exclusive: bool, **options: Any) -> Any:
@@ -95,8 +95,8 @@ def same_path(ours: Path, theirs: Any) -> Array:
 
 
 def test_the_figures_of_its_test_suite(prices: Any) -> None:
-    panel, sides = panel_of(prices), crossings(prices, 10, 30)
-    plan, marked = follow(panel, sides, 0.0)
+    sides = crossings(prices, 10, 30)
+    plan, marked = follow(prices, sides, 0.0)
     assert np.allclose(np.abs(plan.weights), 1.0, rtol=1e-15)  # without fees the weight is all there is
     assert len(marked.trades) == 66
     equity = same_path(marked, peer(prices, 10, 30, exclusive=False))
@@ -106,8 +106,8 @@ def test_the_figures_of_its_test_suite(prices: Any) -> None:
 
 
 def test_the_figures_of_its_test_suite_with_the_last_position_closed(prices: Any) -> None:
-    panel, sides = panel_of(prices), crossings(prices, 10, 30)
-    _, closed = follow(panel, {**sides, len(prices) - 1: 0.0}, 0.0)
+    sides = crossings(prices, 10, 30)
+    _, closed = follow(prices, {**sides, len(prices) - 1: 0.0}, 0.0)
     theirs = peer(prices, 10, 30, exclusive=False, finalize_trades=True)
     assert closed.equity[-1] == pytest.approx(51_422.99, abs=5e-3)
     assert closed.equity[-1] == pytest.approx(theirs["Equity Final [$]"], rel=1e-12)
@@ -117,8 +117,8 @@ def test_the_figures_of_its_test_suite_with_the_last_position_closed(prices: Any
 
 
 def test_the_figures_of_its_example_with_commissions(prices: Any) -> None:
-    panel, sides = panel_of(prices), crossings(prices, 10, 20)
-    _, ours = follow(panel, sides, 20.0)
+    sides = crossings(prices, 10, 20)
+    _, ours = follow(prices, sides, 20.0)
     theirs = peer(prices, 10, 20, exclusive=True, commission=0.002)
     equity = same_path(ours, theirs)
     assert equity[-1] == pytest.approx(56_263.51934, abs=5e-6)
