@@ -47,6 +47,7 @@ def main(
     coefficients: job.InputFile | None = None,
     causality: job.InputFile | None = None,
     sweep: job.InputFile | None = None,
+    sweep_table: job.InputFile | None = None,
     heatmap: job.InputFile | None = None,
     logits: job.InputFile | None = None,
     fan: job.InputFile | None = None,
@@ -77,6 +78,7 @@ def main(
         coefficients: coefficients.csv of evaluate_predictions
         causality: causality.json of check_causality
         sweep: sweep.json of judge_sweep
+        sweep_table: its CSV of all trials
         heatmap: its SVG of the parameters
         logits: its SVG of the probability of overfitting
         fan: its SVG of seeds and folds
@@ -97,8 +99,8 @@ def main(
     )  # fmt: skip
     drawn, missing = draw_all(sheet, plots)
     offered = [metrics, description, equity, trades, benchmarks, comparison, periods, drawdowns, contributions,
-               stress, figures, coefficients, causality, sweep]  # fmt: skip
-    values = values_of(sheet, drawn, missing, [path for path in offered if path], trades)
+               stress, figures, coefficients, causality, sweep, sweep_table]  # fmt: skip
+    values = values_of(sheet, drawn, missing, [path for path in offered if path])
     page.write_text(render(template, layout, values), encoding="utf-8")
     log.info("%d plots, %d without data, %d warnings", len(drawn), len(missing), len(values["alarms"]))
 

@@ -215,8 +215,9 @@ def test_a_verdict_of_evaluate_gate(run: Run) -> None:
     waiver = {"check": "floor", "reason": "known", "by": "A. Reader", "until": "2030-01-02"}
     settings = {"checks": {"floor": floor}, "waive": [waiver]}
     path = run.folder / "market/gates/judged/momentum.json"
-    words = ["--metrics", metrics, "--artifacts", metrics, "--line", "market", "--stage", "judged", "--today", "2029-01-01",
-             "--subject", "momentum", "--verdict", path, "--page", path.with_suffix(".html")]  # fmt: skip
+    words = ["--metrics", metrics, "--artifacts", metrics, "--line", "market", "--stage", "judged",
+             "--subject", "momentum", "--today", "2029-01-01", "--verdict", path,
+             "--page", path.with_suffix(".html")]  # fmt: skip
     with pytest.raises(SystemExit) as stop:
         job.run(evaluate_gate, [*map(str, words), "--settings", json.dumps(settings)])
     assert stop.value.code == 0

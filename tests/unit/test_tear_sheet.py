@@ -214,11 +214,24 @@ def test_pictures_of_a_sweep_are_taken_as_they_are(run: Callable[..., Page], tmp
     assert (tmp_path / "one/plots/fan.svg").read_bytes() == picture.read_bytes()
 
 
+def test_the_spread_of_a_sweep_answers_a_question(run: Callable[..., Page]) -> None:
+    account = daily(sessions=60)
+    best = {"mean_sharpe": 1.25, "lowest_sharpe": -0.31, "highest_sharpe": 2.2, "spread_over_seeds": 0.43,
+            "spread_over_folds": None}  # fmt: skip
+    account.extra |= {"sweep.json": {"best": best, "median": None}}
+    page = run(account)
+    assert (
+        "mean Sharpe ratio of the best setting 1.25; lowest trial −0.31; highest trial 2.20; standard deviation"
+        in page.text
+    )
+
+
 def test_intraday_account(run: Callable[..., Page]) -> None:
     page = run(intraday())
     assert "per decision, not annualised" in page.text
     assert "Return of each month, percent" not in page.pictures
     assert "less than the two months that months need" in page.text
+    assert "only BTC-USD was held" in page.text
     assert "Sharpe ratio per decision" in page.text
     assert not any("Sharpe ratio a year" in text for text in [page.text, *page.pictures.values()])
     labels = re.findall(r">(\d\d:\d\d)<", page.pictures["Value of the account"])

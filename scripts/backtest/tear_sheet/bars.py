@@ -160,8 +160,8 @@ def _quantiles(axes: Axes, ordered: Array) -> None:
 def contributions(sheet: Sheet) -> Figure:
     """Profit of the best and worst assets, and by category where there are several."""
     profits = [(row["asset"], value) for row in sheet.contributions if (value := as_number(row["profit"])) is not None]
-    if not profits:
-        raise NotDrawn("no asset was held")
+    if len(profits) < 2:
+        raise NotDrawn(f"only {profits[0][0]} was held" if profits else "no asset was held")
     profits.sort(key=lambda item: (-item[1], item[0]))
     both = profits if len(profits) <= 2 * EXTREMES else profits[:EXTREMES] + profits[-EXTREMES:]
     groups = by_category(sheet.contributions)

@@ -87,7 +87,7 @@ def drawdown(sheet: Sheet) -> Figure:
     if isinstance(best, str) and best in sheet.benchmarks:
         _line(axes, dates, under_water(sheet.benchmarks[best]), color=frame.OTHERS[0], linewidth=0.8, label=shown(best))
     for place, row in enumerate(sheet.drawdowns[:5]):
-        _mark(axes, place, row["start"], row["trough"], depth.min())
+        _mark(axes, place, row["start"], row["trough"])
     frame.percent_axis(axes.yaxis)
     axes.set_ylabel("below the peak so far")
     time_axis(axes, dates)
@@ -95,10 +95,11 @@ def drawdown(sheet: Sheet) -> Figure:
     return figure
 
 
-def _mark(axes: Axes, place: int, start: str, trough: str, lowest: float) -> None:
+def _mark(axes: Axes, place: int, start: str, trough: str) -> None:
     begin, end = (float(date2num(np.datetime64(cell.removesuffix("Z"), "ns"))) for cell in (start, trough))
     axes.axvspan(begin, end, color=frame.OTHERS[0], alpha=0.08, linewidth=0)
-    axes.text((begin + end) / 2, lowest * 0.98, str(place + 1), ha="center", va="bottom", color=frame.LOSS)
+    axes.text((begin + end) / 2, 0.02, str(place + 1), ha="center", color=frame.LOSS,
+              transform=axes.get_xaxis_transform())  # fmt: skip
 
 
 def under_water(values: Array) -> Array:

@@ -14,7 +14,7 @@ from scripts.backtest.tear_sheet.plots import Drawn, Missing
 from scripts.backtest.tear_sheet.questions import answers_of
 from scripts.backtest.tear_sheet.sheet import RANDOM, Sheet
 from scripts.lib.figures import method_of, words_of
-from scripts.lib.pages import Row, as_number, download, read_rows
+from scripts.lib.pages import Row, as_number, download
 
 # Column, heading and format of each table; a format of None is text.
 Columns = tuple[tuple[str, str, str | None], ...]
@@ -45,9 +45,7 @@ STRESS: Columns = (
 SHOWN_DRAWDOWNS = 5
 
 
-def values_of(
-    sheet: Sheet, drawn: list[Drawn], missing: list[Missing], files: list[Path], trades: Path
-) -> dict[str, Any]:
+def values_of(sheet: Sheet, drawn: list[Drawn], missing: list[Missing], files: list[Path]) -> dict[str, Any]:
     """All that the template names.
 
     Args:
@@ -55,7 +53,6 @@ def values_of(
         drawn: plots of the page, in its order.
         missing: what was not drawn, and why.
         files: that the page offers or names.
-        trades: trades.csv, of which a sample is shown.
     """
     figures = figures_of(sheet)
     return {
@@ -76,7 +73,7 @@ def values_of(
         "periods": sheet.periods,
         "drawdowns": sheet.drawdowns[:SHOWN_DRAWDOWNS],
         "stress": sheet.stress,
-        "trades": sample(read_rows(trades), sheet.settings.trades_shown),
+        "trades": sample(sheet),
         "trade_count": len(sheet.trades.dates),
         "answers": answers_of(sheet),
         "missing": [*missing, *not_given(sheet)],
@@ -87,7 +84,12 @@ def values_of(
 
 
 def _moment(sheet: Sheet, row: int) -> str:
-    text = str(sheet.equity.dates[row].astype("datetime64[s]"))
+    return _text(sheet, sheet.equity.dates[row])
+
+
+def _text(sheet: Sheet, date: np.datetime64) -> str:
+    """A date, or an instant to the second, as the files write it."""
+    text = str(date.astype("datetime64[s]"))
     return f"{text}Z" if sheet.equity.intraday else text[:10]
 
 
@@ -109,11 +111,18 @@ def sections(drawn: list[Drawn]) -> list[tuple[str, list[Drawn]]]:
     return [(name, [each for each in drawn if each.plot.section == name]) for name in names]
 
 
-def sample(rows: list[Row], count: int) -> list[Row]:
-    """Evenly spaced rows, first and last among them."""
-    if len(rows) <= count:
-        return rows
-    return [rows[place] for place in np.linspace(0, len(rows) - 1, count).round().astype(int)] if count else []
+def sample(sheet: Sheet) -> list[Row]:
+    """Evenly spaced trades, the first and the last among them."""
+    trades, count = sheet.trades, sheet.settings.trades_shown
+    places = np.unique(np.linspace(0, len(trades.dates) - 1, min(count, len(trades.dates))).round().astype(int))
+    return [
+        {
+            "date": _text(sheet, trades.dates[place]), "asset": str(trades.assets[place]),
+            "kind": str(trades.kind[place]),
+            **{name: repr(float(getattr(trades, name)[place])) for name in ("units", "price", "fee", "slippage")},
+        }
+        for place in places
+    ]  # fmt: skip
 
 
 def not_given(sheet: Sheet) -> Iterable[Missing]:

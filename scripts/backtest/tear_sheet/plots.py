@@ -150,7 +150,7 @@ PLOTS = (
     ),
     Plot(
         "heatmap", "Selection", "Sharpe ratio over the parameters",
-        "The Sharpe ratio of each configuration of the sweep.",
+        "The mean Sharpe ratio over seeds and folds at each setting of the sweep.",
         "Neighbours should look alike: a plateau is worth more than a peak.",
         "One good cell among bad neighbours.",
     ),
@@ -164,10 +164,12 @@ PLOTS = (
     ),
     Plot(
         "fan", "Selection", "Seeds and folds",
-        "The value of the account for each seed and fold of the sweep.",
-        "The spread between the lines is luck of the training, beside which a difference between configurations must"
-        " be seen.",
-        "A result that one seed alone reaches.",
+        "The best and the median setting of the sweep: the value of the account for each seed, its folds joined,"
+        " and the Sharpe ratio of each fold.",
+        "The spread between the lines is luck: of the training or of the names drawn. A difference between settings"
+        " must be seen beside it.",
+        "A result that one seed or one fold alone reaches, or a best setting inside of the spread of the"
+        " median one.",
     ),
     Plot(
         "timeline", "Selection", "Which time was used for what",

@@ -113,7 +113,14 @@ def _periods(sheet: Sheet) -> Answer:
 
 
 def _seeds(sheet: Sheet) -> Answer:
-    return Markup("See the fan of seeds and folds.") if "fan" in sheet.pictures else None
+    best = (sheet.sweep or {}).get("best")
+    if not isinstance(best, dict):
+        return None
+    names = (("mean Sharpe ratio of the best setting", "mean_sharpe"), ("lowest trial", "lowest_sharpe"),
+             ("highest trial", "highest_sharpe"), ("standard deviation over seeds", "spread_over_seeds"),
+             ("over folds", "spread_over_folds"))  # fmt: skip
+    found = [Markup("{} {}").format(label, number(best[key])) for label, key in names if best.get(key) is not None]
+    return _joined(*found)
 
 
 def _missing(sheet: Sheet) -> Answer:
