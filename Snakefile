@@ -13,6 +13,9 @@ report: "report/workflow.rst"
 
 include: "rules/common.smk"
 include: "rules/orderbook.smk"
+include: "rules/backtest.smk"
+include: "rules/gates.smk"
+include: "rules/report.smk"
 include: "rules/preflight.smk"
 
 
@@ -27,6 +30,25 @@ rule orderbook:
         books_of(CONFIG.orderbook, rules.test_inference.output.plot),
         books_of(CONFIG.orderbook, rules.export_encoder.output.parity),
         books_of(CONFIG.orderbook, rules.evaluate_agent.output.evaluation),
+        expand(rules.draw_tear_sheet.output.page, backtest=ACCOUNTS),
+        expand(rules.require_causality.output.passed, backtest=ACCOUNTS),
+
+
+rule backtest:
+    input:
+        expand(rules.draw_tear_sheet.output.page, backtest=BACKTESTS),
+        expand(rules.require_causality.output.passed, backtest=CHECKED),
+
+
+rule gates:
+    input:
+        VERDICTS,
+
+
+# Fails where a gate does: what passed is kept for good, the rest is named.
+rule promotions:
+    input:
+        PROMOTIONS,
 
 
 rule preflight:
@@ -39,3 +61,6 @@ rule all:
     default_target: True
     input:
         rules.orderbook.input,
+        rules.backtest.input,
+        rules.gates.input,
+        rules.write_overview.output,

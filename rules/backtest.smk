@@ -35,6 +35,7 @@ ACCOUNTS = {
     for book in CONFIG.orderbook.feeds
 }
 BACKTESTS = [*CONFIG.backtest.active, *ACCOUNTS]
+CHECKED = [name for name in BACKTESTS if is_checked(CONFIG.backtest, name)]
 
 
 wildcard_constraints:

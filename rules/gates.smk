@@ -14,6 +14,15 @@ from scripts.gates.stages import (
     verdicts,
 )
 
+VERDICTS = [
+    *verdicts("orderbook", "encoder", CONFIG.orderbook.feeds),
+    *verdicts("backtest", "backtest", BACKTESTS),
+]
+PROMOTIONS = [
+    *promotions("orderbook", "encoder", CONFIG.orderbook.feeds),
+    *promotions("backtest", "backtest", BACKTESTS),
+]
+
 
 # Ends well whatever it finds, so that a report can tell of a failure.
 rule evaluate_gate:

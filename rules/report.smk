@@ -8,7 +8,9 @@ rule write_overview:
         comparisons=expand(
             "results/backtest/{backtest}/comparison.csv", backtest=BACKTESTS
         ),
-        accounts=[account_folder(ACCOUNTS, name) + "/account.json" for name in BACKTESTS],
+        accounts=[
+            account_folder(ACCOUNTS, name) + "/account.json" for name in BACKTESTS
+        ],
         verdicts=VERDICTS,
         template=f"{workflow.basedir}/resources/overview.html.j2",
         layout=f"{workflow.basedir}/resources/page.html.j2",
@@ -35,9 +37,7 @@ rule write_overview:
         files=options(
             "metrics", "comparisons", "accounts", "verdicts", "template", "layout"
         ),
-        settings=overview_settings(
-            [name for name in BACKTESTS if not is_checked(CONFIG.backtest, name)]
-        ),
+        settings=overview_settings([name for name in BACKTESTS if name not in CHECKED]),
     shell:
         "python -m scripts.report.write_overview {params.files} --page {output.page} --table {output.table}"
         " --settings {params.settings:q} > {log} 2>&1"

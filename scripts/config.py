@@ -17,6 +17,7 @@ from pydantic import Field
 
 from scripts.backtest import runs
 from scripts.backtest.settings import BacktestLineConfig
+from scripts.gates.settings import GatesConfig
 from scripts.lib.conda import provide_conda
 from scripts.lib.errors import InputError
 from scripts.lib.settings import Settings, validate
@@ -43,6 +44,8 @@ class Config(Settings):
     """Raw order-book feeds to book states."""
     backtest: BacktestLineConfig
     """Predictions to accounts, verdicts and pages."""
+    gates: GatesConfig
+    """What has to be shown before something is promoted."""
     preflight: PreflightConfig
     """Checks of GPU nodes before long work."""
 

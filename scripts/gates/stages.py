@@ -37,10 +37,7 @@ STAGES = {
     ),
     ("backtest", "backtest"): Stage(
         "results/backtest/{subject}/metrics.json",
-        (
-            "results/backtest/{subject}/metrics.json",
-            "results/backtest/{subject}/account/equity.csv",
-        ),
+        ("results/backtest/{subject}/metrics.json", "results/backtest/{subject}/comparison.csv"),
     ),
 }
 LINES = "|".join(sorted({line for line, _ in STAGES}))
