@@ -30,7 +30,7 @@ NAMESPACES = (
     "http://creativecommons.org/ns#",
     "https://creativecommons.org/ns#",
 )
-HOSTILE = '<script>alert("1")</script> $x_$ & "q"'
+HOSTILE = '$x_$<script>alert("1")</script> & "q"'
 
 
 class Page(HTMLParser):
