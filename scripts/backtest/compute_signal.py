@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from scripts.backtest.panel import Array, Panel, carried
-from scripts.backtest.planning import back_adjusted
+from scripts.backtest.panel import Array, Panel, marks
+from scripts.backtest.planning import forward_adjusted
 from scripts.backtest.prices import read_events, read_panel
 from scripts.backtest.settings import SignalSettings
 from scripts.lib import job
@@ -40,7 +40,8 @@ def main(
         table = commanded(prices, predictions, settings)
     else:
         panel, _ = read_panel(prices, settings.calendar)
-        closes = back_adjusted(carried(panel.close), read_events(panel, splits, None, None, 0.0, 1))
+        events = read_events(panel, splits, None, None, 0.0, 1)
+        closes = forward_adjusted(marks(panel, events.splits), events)
         table = signal_table(panel, closes, settings)
     if table.empty:
         raise InputError(

@@ -13,7 +13,7 @@ import pandas as pd
 from scripts.backtest import forecasts
 from scripts.backtest.forecasts import Estimate
 from scripts.backtest.panel import Array, Events, Panel, opening_times
-from scripts.backtest.planning import back_adjusted
+from scripts.backtest.planning import forward_adjusted
 from scripts.backtest.predictions import Predictions, fill_sessions, read_predictions
 from scripts.backtest.prices import read_events, read_panel
 from scripts.backtest.settings import EvaluateSettings
@@ -74,7 +74,7 @@ class Study:
 
     def __init__(self, panel: Panel, events: Events, known: Predictions, settings: EvaluateSettings) -> None:
         sessions = fill_sessions(known, panel, opening_times(panel))
-        prices = back_adjusted(panel.close if settings.fill == "next_close" else panel.open, events)
+        prices = forward_adjusted(panel.close if settings.fill == "next_close" else panel.open, events)
         self.settings, self.known = settings, known
         self._prices, self._sessions = prices, np.minimum(sessions, len(panel.sessions))
         self.returns = forecasts.forward_returns(prices, self._sessions, known.horizons)

@@ -117,7 +117,7 @@ def plan_of(
     sessions = fill_sessions(known, panel, opens) + lag
     weights = weights_of(known.signals, settings.portfolio)
     if settings.portfolio.volatility_target is not None:
-        adjusted = back_adjusted(marks(panel, market.events.splits), market.events)
+        adjusted = forward_adjusted(marks(panel, market.events.splits), market.events)
         weights = volatility_scaled(weights, decided_sessions(known, panel, opens), adjusted, settings.portfolio)
     in_time = sessions < len(panel.sessions)
     last = np.append(sessions[1:] != sessions[:-1], True) if len(sessions) else in_time
@@ -133,11 +133,14 @@ def plan_of(
     return Plan(*found), lost
 
 
-def back_adjusted(closes: Array, events: Events) -> Array:
-    """(T, N) closes without the jumps of splits: those before a split in units after it."""
+def forward_adjusted(closes: Array, events: Events) -> Array:
+    """(T, N) prices without the jumps of splits: those after a split in units before it.
+
+    The other way round, as vendors do it, every split would change the prices before it, if only in their last bits.
+    """
     adjusted = closes.copy()
     for event in events.splits:
-        adjusted[: event.session, event.asset] /= event.value
+        adjusted[event.session :, event.asset] *= event.value
     return adjusted
 
 

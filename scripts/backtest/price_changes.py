@@ -23,7 +23,9 @@ ASSET_NOISE, ROW_NOISE, VOLUME_NOISE = 0.5, 0.1, 2.0  # standard deviations of t
 LOST_SHARE = 0.02  # of the rows after the date
 
 
-def change_after(source: Path, target: Path, day: np.datetime64, random: np.random.Generator, sessions: bool = True) -> int:
+def change_after(
+    source: Path, target: Path, day: np.datetime64, random: np.random.Generator, sessions: bool = True
+) -> int:
     """Write a table of date, asset and numbers with its rows after a day changed.
 
     Args:

@@ -35,6 +35,8 @@ ROWS = "rows"
 ALL = "all"
 FEWEST = 3
 """Stamps that a change must go back before "to the very first" says more than their number."""
+WINDOW = 20
+"""Stamps up to which a change is read as a window."""
 PASS, FAIL, NOT_CHECKED = "pass", "fail", "not checked"
 
 
@@ -379,6 +381,8 @@ def reading(reach: int | str, column: str, fitted: bool) -> str:
     if reach == 0:
         return chosen or "same-bar label: the last row uses what follows it"
     ahead = int(reach) + 1
+    if ahead > WINDOW:
+        return chosen or "a fit over much of the data, or a long label"
     window = f"a centred window of about {2 * ahead + 1}, or a label over {ahead}"
     return f"{chosen}, {ahead} stamps ahead" if chosen else f"{ahead} stamps ahead: {window}"
 

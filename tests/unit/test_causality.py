@@ -13,9 +13,9 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from scripts.backtest import check_causality, require_causality
+from scripts.backtest import check_causality, compute_signal, require_causality, simulate_prices
 from scripts.backtest.price_changes import change_after
-from scripts.backtest.settings import CausalitySettings
+from scripts.backtest.settings import CausalitySettings, SignalSettings, SimulatePricesSettings
 from scripts.lib import job
 from scripts.lib.causality import (
     ALL,
@@ -313,6 +313,26 @@ def test_what_is_no_report_is_refused(tmp_path: Path, text: str, capsys: pytest.
     report.write_text(text)
     assert run(require_causality.main, "--report", report, "--passed", tmp_path / "passed.txt") == 2
     assert "not a report of check_causality" in last_line(capsys)
+
+
+@pytest.mark.parametrize("rule", ["momentum", "reversal"])
+def test_the_rules_of_the_workflow_pass_with_splits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rule: str) -> None:
+    """Bit by bit: adjusting the past for later splits, as vendors do, would fail here."""
+    files = {name: tmp_path / f"{name}.csv" for name in ("splits", "dividends", "delistings", "categories")}
+    made = tmp_path / "prices.parquet"
+    simulate_prices.main(made, **files, settings=SimulatePricesSettings(assets=60, sessions=300, seed=1))
+    splits = pd.read_csv(files["splits"])
+    assert len(splits) > 1
+
+    def compute(words: Sequence[str], paths: Mapping[str, Path]) -> None:
+        settings = SignalSettings.model_validate({"rule": rule, "lookback": 20})
+        compute_signal.main(paths["prices"], paths["predictions"], settings, paths["splits"])
+
+    monkeypatch.setattr(check_causality, "run_command", compute)
+    report = tmp_path / "causality.json"
+    command = "compute {prices} {splits} {predictions}"
+    check_causality.main(made, command, report, CausalitySettings(), splits=files["splits"])
+    assert json.loads(report.read_text())["status"] == "pass"
 
 
 # ------------------------------------------------------------------------------------------------------ changed prices
