@@ -1,0 +1,63 @@
+"""What a sweep over settings, seeds and folds says: table, heat map, overfitting, dispersion."""
+
+from __future__ import annotations
+
+import json
+
+from scripts.backtest.settings import SweepSettings
+from scripts.backtest.sweep import grid_of, join, read_account, table_rows
+from scripts.backtest.sweep_figures import judge, plain
+from scripts.backtest.sweep_plots import draw_fan, draw_heatmap, draw_logits
+from scripts.backtest.tear_sheet.frame import house_style
+from scripts.lib import job
+from scripts.lib.errors import InputError
+from scripts.lib.joblog import log
+from scripts.lib.plots import save_svg
+from scripts.lib.progress import track
+from scripts.lib.tables import write_csv
+
+
+def main(
+    equity: list[job.InputFile],
+    table: job.OutputFile,
+    heatmap: job.OutputFile,
+    logits: job.OutputFile,
+    fan: job.OutputFile,
+    summary: job.OutputFile,
+    settings: SweepSettings,
+    title: str = "sweep",
+) -> None:
+    """What a sweep over settings, seeds and folds says: table, heat map, overfitting, dispersion.
+
+    A setting's folds are joined by date and its seeds averaged; dates that some setting lacks are left out. After a
+    ruin an account earns 0. Sharpe ratios are those of a year of 252 sessions.
+
+    Args:
+        equity: equity.csv of each trial, in the order of the trials of the settings
+        table: CSV with one row a trial: its values, seed, fold and figures
+        heatmap: SVG of the mean Sharpe ratio by the first two keys that vary
+        logits: SVG of the probability of overfitting
+        fan: SVG of seeds and folds of the best and of the median setting
+        summary: JSON of figures
+        settings: trials, blocks, draws
+        title: heading of the plots
+    """
+    if len(equity) != len(settings.trials):
+        raise InputError(f"--equity: {len(equity)} files for {len(settings.trials)} trials")
+    grid = grid_of(settings.trials)
+    accounts = [read_account(path) for path in track(equity, "read", len(equity), "trials")]
+    sweep = judge(grid, accounts, join(grid, accounts, equity), settings)
+    write_csv(table, table_rows(grid, settings.trials, accounts))
+    summary.write_text(
+        json.dumps(plain(sweep.figures), indent=2, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8"
+    )
+    with house_style():
+        save_svg(draw_heatmap(sweep, title), heatmap, f"{title}: Sharpe ratio over the parameters")
+        save_svg(draw_logits(sweep, title), logits, f"{title}: probability of overfitting")
+        save_svg(draw_fan(sweep, title), fan, f"{title}: seeds and folds")
+    log.info("%d settings, %d trials, probability of overfitting: %s", len(grid.settings), len(accounts),
+             sweep.figures["pbo"])  # fmt: skip
+
+
+if __name__ == "__main__":
+    job.run(main)
