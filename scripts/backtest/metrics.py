@@ -9,7 +9,7 @@ import numpy as np
 from scripts.backtest.bootstrap import interval
 from scripts.backtest.panel import Array
 
-PERIODS = 252  # sessions a year
+PERIODS = 252  # sessions a year; 1 where figures are those of a period
 MIN_RETURNS = 20  # under these an interval or a deflated ratio says nothing
 
 
@@ -21,13 +21,13 @@ def returns_of(equity: Array) -> Array:
     return returns[: ruined[0]] if len(ruined) else returns
 
 
-def sharpe(returns: Array) -> float:
-    """Sharpe ratio a year: mean / standard deviation (ddof 1) x sqrt(252), risk-free rate 0; NaN if nothing moves.
+def sharpe(returns: Array, periods: float = PERIODS) -> float:
+    """Sharpe ratio a year: mean / standard deviation (ddof 1) x sqrt(periods), risk-free rate 0; NaN if nothing moves.
 
     Sharpe (1994), The Sharpe ratio.
     """
     spread = float(np.std(returns, ddof=1)) if len(returns) > 1 else 0.0
-    return float(np.mean(returns)) / spread * np.sqrt(PERIODS) if spread > 1e-15 else float("nan")
+    return float(np.mean(returns)) / spread * np.sqrt(periods) if spread > 1e-15 else float("nan")
 
 
 def max_drawdown(equity: Array) -> float:
@@ -35,26 +35,33 @@ def max_drawdown(equity: Array) -> float:
     return float(np.min(equity / np.maximum.accumulate(equity) - 1))
 
 
-def growth_rate(equity: Array) -> float:
-    """Compound return a year of 252 sessions."""
-    years = (len(equity) - 1) / PERIODS
+def volatility(returns: Array, periods: float = PERIODS) -> float:
+    """Standard deviation (ddof 1) x sqrt(periods)."""
+    return float(np.std(returns, ddof=1) * np.sqrt(periods)) if len(returns) > 1 else float("nan")
+
+
+def growth_rate(equity: Array, periods: float = PERIODS) -> float:
+    """Compound return a year of so many periods."""
+    years = (len(equity) - 1) / periods
     return float((equity[-1] / equity[0]) ** (1 / years) - 1) if years and equity[-1] > 0 else float("nan")
 
 
-def annual_turnover(traded: float, equity: Array) -> float:
-    """Sum of |traded value| over mean equity, a year of 252 sessions."""
-    years = max(len(equity) - 1, 1) / PERIODS
+def annual_turnover(traded: float, equity: Array, periods: float = PERIODS) -> float:
+    """Sum of |traded value| over mean equity, a year of so many periods."""
+    years = max(len(equity) - 1, 1) / periods
     return traded / float(np.mean(equity)) / years
 
 
-def sharpe_interval(returns: Array, draws: int, confidence: float, seed: int) -> list[float | None]:
+def sharpe_interval(
+    returns: Array, draws: int, confidence: float, seed: int, periods: float = PERIODS
+) -> list[float | None]:
     """Percentile interval of the Sharpe ratio by the stationary bootstrap; [None, None] where there is too little.
 
     Politis and Romano (1994); block length by Politis and White (2004) with the correction of Patton et al. (2009).
     """
     if len(returns) < MIN_RETURNS or np.std(returns) < 1e-15:
         return [None, None]
-    return list(interval(returns, sharpe, draws, confidence, seed))
+    return list(interval(returns, lambda drawn: sharpe(drawn, periods), draws, confidence, seed))
 
 
 def deflated_sharpe(returns: Array, trials: int, spread: float | None = None) -> float | None:

@@ -3,7 +3,8 @@
 equity.csv         date, equity, cash, gross, net, turnover; the first row is the start. A date is a session's day,
                    or an instant of UTC with a Z. Gross, net and turnover are fractions of the account value.
 trades.csv         date, asset, units (signed), price, fee, slippage (currency), kind (order or delisting)
-benchmarks.csv     date, benchmark, equity, at the dates of equity.csv and from the same cash
+benchmarks.csv     date, benchmark, equity, at the dates of equity.csv and from the same cash; where it is known, traded
+                   (currency, sum of |units x price| of the row), from which the judge takes the turnover
 account.json       what it is: `Description`
 """
 
@@ -26,6 +27,7 @@ Array = np.ndarray[Any, Any]
 EQUITY = ("date", "equity", "cash", "gross", "net", "turnover")
 TRADES = ("date", "asset", "units", "price", "fee", "slippage", "kind")
 BENCHMARKS = ("date", "benchmark", "equity")
+TRADED = "traded"  # optional column of the benchmarks
 
 
 class Band(Settings):
@@ -139,14 +141,28 @@ def read_benchmarks(path: Path, dates: Array) -> dict[str, Array]:
     Raises:
         InputError: a benchmark's dates are not those of the account.
     """
-    rows = _read(path, BENCHMARKS)
-    found: dict[str, list[dict[str, str]]] = {}
-    for row in rows:
-        found.setdefault(row["benchmark"], []).append(row)
+    found = _by_benchmark(path)
     for name, part in found.items():
         if len(part) != len(dates) or (_dates(path, [row["date"] for row in part]) != dates).any():
             raise InputError(f"{path}: {name}: its dates are not those of the account")
     return {name: _numbers(path, part, "equity") for name, part in found.items()}
+
+
+def read_traded(path: Path) -> dict[str, float]:
+    """Traded value in all, currency, by benchmark; nothing where the file does not tell it.
+
+    Raises:
+        InputError: a cell is no number.
+    """
+    parts = _by_benchmark(path)
+    return {name: float(_numbers(path, part, TRADED).sum()) for name, part in parts.items() if TRADED in part[0]}
+
+
+def _by_benchmark(path: Path) -> dict[str, list[dict[str, str]]]:
+    found: dict[str, list[dict[str, str]]] = {}
+    for row in _read(path, BENCHMARKS):
+        found.setdefault(row["benchmark"], []).append(row)
+    return found
 
 
 def _read(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
