@@ -19,7 +19,7 @@ from scripts.backtest.runs import (
     signal_command,
     simulated_flag,
     sweep_equities,
-    sweep_plots,
+    sweep_files,
     sweep_settings,
     trial_predictions,
     trial_settings,
@@ -377,7 +377,7 @@ rule judge_sweep:
 rule draw_tear_sheet:
     input:
         unpack(judged_files(CONFIG.backtest, ACCOUNTS)),
-        unpack(sweep_plots(CONFIG.backtest)),
+        unpack(sweep_files(CONFIG.backtest)),
         metrics="results/backtest/{backtest}/metrics.json",
         periods="results/backtest/{backtest}/periods.csv",
         drawdowns="results/backtest/{backtest}/drawdowns.csv",
@@ -406,7 +406,9 @@ rule draw_tear_sheet:
         runtime="30m",
     params:
         *code("scripts.backtest.draw_tear_sheet", env="backtest"),
-        files=options(*KNOWN, *TABLES, *SWEEP_PLOTS, "template", "layout"),
+        files=options(
+            *KNOWN, *TABLES, *SWEEP_PLOTS, "sweep_table", "template", "layout"
+        ),
         settings=settings("backtest.tear_sheet"),
     shell:
         "python -m scripts.backtest.draw_tear_sheet --description {input.account} {params.files} --page {output.page} --plots {output.plots}"

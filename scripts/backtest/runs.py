@@ -275,13 +275,14 @@ def account_files(folder: str) -> dict[str, str]:
     }  # fmt: skip
 
 
-def sweep_plots(backtest: BacktestLineConfig) -> Callable[[Any], dict[str, str]]:
-    """Input function, for `unpack`: plots of a backtest's sweep, if it has one."""
+def sweep_files(backtest: BacktestLineConfig) -> Callable[[Any], dict[str, str]]:
+    """Input function, for `unpack`: plots and table of a backtest's sweep, if it has one."""
 
     def paths(wildcards: Any) -> dict[str, str]:
         entry = backtest.backtests.get(wildcards.backtest)
         folder = f"{FOLDER.format(backtest=wildcards.backtest)}/sweep"
-        return {name: f"{folder}/{name}.svg" for name in SWEEP_PLOTS if entry and entry.sweep}
+        found = {name: f"{folder}/{name}.svg" for name in SWEEP_PLOTS} | {"sweep_table": f"{folder}/sweep.csv"}
+        return found if entry and entry.sweep else {}
 
     return paths
 
