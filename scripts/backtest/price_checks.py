@@ -12,7 +12,7 @@ SPLIT_RATIO = 1.4  # the least move that may be a split: 3 for 2, less what the 
 SPLIT_TOLERANCE = 0.025  # of the ratios 3/2, 2, 3, 4 …: an unadjusted split looks like one at the open or the close
 SURELY = 5.0  # a move by this factor is told whatever the ratio
 SPIKE_RATIO = 1.3
-LONG_GAP = 60  # sessions
+LONG_GAP = 60  # sessions; a name that comes back after so many is taken for another company
 SAME = 1e-6  # relative: what printing and adjusting leave of equal prices
 ONE_FACTOR = 2e-3  # relative: what rounding to cents leaves of a constant factor
 
@@ -46,14 +46,21 @@ def price_spikes(panel: Panel) -> list[str]:
     ]
 
 
-def long_gaps(panel: Panel) -> list[str]:
-    """Assets that have no price for 60 sessions or more and then have one again."""
+def pauses(panel: Panel) -> list[tuple[int, int, int]]:
+    """(asset, last session before, first session after) of assets without a price for 60 sessions or more."""
     found = []
-    for asset, name in enumerate(panel.assets):
+    for asset in range(len(panel.assets)):
         rows = np.flatnonzero(np.isfinite(panel.close[:, asset]))
-        for at in np.flatnonzero(np.diff(rows) > LONG_GAP):
-            found.append(f"{name} from {panel.sessions[rows[at]]} to {panel.sessions[rows[at + 1]]}")
+        found += [(asset, int(rows[at]), int(rows[at + 1])) for at in np.flatnonzero(np.diff(rows) > LONG_GAP)]
     return found
+
+
+def long_gaps(panel: Panel) -> list[str]:
+    """The pauses in words."""
+    return [
+        f"{panel.assets[asset]} from {panel.sessions[last]} to {panel.sessions[back]}"
+        for asset, last, back in pauses(panel)
+    ]
 
 
 def suspected_splits(panel: Panel, events: Events) -> list[tuple[str, str, float]]:
@@ -116,8 +123,9 @@ def _vintage(panel: Panel, earlier: Panel, asset: int | None, place: int, now: A
     factors, row = ratios[:, different], int(np.argmax(different))
     adjusted = bool(np.nanmax(factors) / np.nanmin(factors) - 1 < ONE_FACTOR)
     how = f"all by {np.nanmedian(factors):.6g}: an adjustment" if adjusted else "by no one factor"
+    at = int(not abs(ratios[0, row] - 1) > SAME)
     words = (
-        f"{name} on {panel.sessions[now[row]]}: close {old[0, row]:g}, now {new[0, row]:g} ({int(different.sum())} bars"
-        f" differ, {how})"
+        f"{name} on {panel.sessions[now[row]]}: {('close', 'open')[at]} {old[at, row]:g}, now {new[at, row]:g}"
+        f" ({int(different.sum())} bars differ, {how})"
     )
     return Vintage(gone, int(different.sum()), adjusted, words)

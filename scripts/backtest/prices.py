@@ -9,7 +9,16 @@ import numpy as np
 import pandas as pd
 
 from scripts.backtest.panel import Array, Event, Events, Panel, last_sessions
-from scripts.backtest.price_checks import SAME, long_gaps, missing_prices, price_spikes, stale_bars, vintages
+from scripts.backtest.price_checks import (
+    LONG_GAP,
+    SAME,
+    long_gaps,
+    missing_prices,
+    pauses,
+    price_spikes,
+    stale_bars,
+    vintages,
+)
 from scripts.backtest.tables import HEADER_ROWS, dates, names, numbers, read_table
 from scripts.lib.errors import InputError
 from scripts.lib.joblog import log
@@ -63,7 +72,7 @@ def read_panel(path: Path, calendar: str | None = None) -> tuple[Panel, dict[str
         "contradicting_bars": _contradicting(frame),
         "stale_bars": stale_bars(panel),
         "price_spikes": _told(path, price_spikes(panel), "prices that jump and come back"),
-        "long_gaps": _told(path, long_gaps(panel), "pauses of months: other companies under old names?"),
+        "long_gaps": _told(path, long_gaps(panel), "pauses of months, taken for delistings"),
     }
     return panel, counts
 
@@ -227,14 +236,13 @@ def read_events(
         dividends: date (ex), asset, amount: currency a unit.
         delistings: date, asset, return: from the last price to what holders got.
         default: return of delisted assets that `delistings` does not name.
-        after: sessions without a price up to the panel's end after which an asset counts as delisted.
+        after: sessions without a price up to the panel's end after which an asset counts as delisted; one that comes
+            back after 60 or more does, too: its name is another company's.
     """
     found = _delisted(panel, default, after)
     if delistings:
-        for asset, value in _values(panel, delistings, "return"):
-            found[asset] = value
-    last = last_sessions(panel)
-    ends = [Event(int(last[asset]) + 1, asset, value) for asset, value in found.items()]
+        found |= _told_ends(panel, delistings)
+    ends = [Event(session, asset, value) for (session, asset), value in found.items()]
     return Events(
         _events(panel, splits, "ratio"),
         _events(panel, dividends, "amount"),
@@ -242,29 +250,32 @@ def read_events(
     )
 
 
-def _delisted(panel: Panel, default: float, after: int) -> dict[int, float]:
-    later = np.arange(len(panel.sessions))[:, None] > last_sessions(panel)
+def _delisted(panel: Panel, default: float, after: int) -> dict[tuple[int, int], float]:
+    """{(session after the last price, asset): return} of assets whose prices end, or pause for months."""
+    last = last_sessions(panel)
+    later = np.arange(len(panel.sessions))[:, None] > last
     quiet = (later if panel.trading is None else later & panel.trading).sum(axis=0)
-    return {int(asset): default for asset in np.flatnonzero(quiet >= after)}
+    ends = {(int(last[asset]) + 1, int(asset)): default for asset in np.flatnonzero(quiet >= after)}
+    return ends | {(before + 1, asset): default for asset, before, _ in pauses(panel)}
 
 
-def _values(panel: Panel, path: Path, column: str) -> list[tuple[int, float]]:
-    """Delistings: their dates must not come before the asset's last price."""
-    table = read_table(path, ["date", "asset", column])
-    days, assets, values = dates(path, table), names(path, table), numbers(path, table, column)
-    places = {asset: place for place, asset in enumerate(panel.assets)}
-    last, found = last_sessions(panel), []
-    for row, (day, asset, value) in enumerate(zip(days, assets, values, strict=True)):
-        if asset not in places:
+def _told_ends(panel: Panel, path: Path) -> dict[tuple[int, int], float]:
+    """The same from a file: no price may follow, unless after months under the name of another company."""
+    table = read_table(path, ["date", "asset", "return"])
+    days, assets, values = dates(path, table), names(path, table), numbers(path, table, "return")
+    places, found = {asset: place for place, asset in enumerate(panel.assets)}, {}
+    for row, (day, name, value) in enumerate(zip(days, assets, values, strict=True)):
+        if name not in places:
             continue
-        where = f"{path}: row {row + HEADER_ROWS}: {asset}"
+        where = f"{path}: row {row + HEADER_ROWS}: {name}"
         if not value >= -1:
-            raise InputError(f"{where}: {column} {value:g} is under -1")
-        if panel.sessions[last[places[asset]]] > day:
-            raise InputError(
-                f"{where}: delisted on {day}, but it has prices up to {panel.sessions[last[places[asset]]]}"
-            )
-        found.append((places[asset], float(value)))
+            raise InputError(f"{where}: return {value:g} is under -1")
+        known = np.flatnonzero(np.isfinite(panel.close[:, places[name]]))
+        count = int(np.searchsorted(panel.sessions[known], day, side="right"))  # prices up to the day
+        if count < len(known) and (count == 0 or known[count] - known[count - 1] <= LONG_GAP):
+            raise InputError(f"{where}: delisted on {day}, but it has prices up to {panel.sessions[known[-1]]}")
+        if len(known):
+            found[int(known[count - 1]) + 1, places[name]] = float(value)
     return found
 
 

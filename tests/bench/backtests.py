@@ -91,7 +91,7 @@ def main() -> None:
     plan = momentum(panel)
     path = run(panel, plan)
     ours = [timed(lambda: run(panel, plan))[0] for _ in range(7)]
-    show("simulate", ours, "s")
+    show("simulate", [seconds * 1e3 for seconds in ours], "ms")
     command = [sys.executable, "-m", "tests.bench.one_backtest", *sys.argv[1:]]
     memory = float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     print(f"{'memory of a process that does nothing else':58} {memory:7.0f} MB  (wanted: 200)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ from scripts.backtest.panel import Events, Panel, opening_times
 from scripts.backtest.predictions import fill_sessions, read_predictions
 from scripts.backtest.price_checks import suspected_splits
 from scripts.backtest.prices import compare_vintages, read_events, read_panel
+from scripts.backtest.run_backtest import main
 from scripts.backtest.simulator import Contract, Plan, simulate
+from scripts.lib import job
 from scripts.lib.errors import InputError
 from tests.unit.price_files import days_of, freqtrade, lean, write, yahoo
 
@@ -193,6 +196,24 @@ def test_a_split_in_a_hole_of_the_prices_is_taken_out_too(tmp_path: Path) -> Non
     assert not suspected_splits(panel, read_events(panel, tmp_path / "splits.csv", None, None, 0.0, 5))
 
 
+@pytest.mark.parametrize(("gap", "ends"), [(59, []), (60, ["2024-03-01"])])
+def test_a_name_that_comes_back_after_months_is_another_company(tmp_path: Path, gap: int, ends: list[str]) -> None:
+    table = bars("AAA", "2024-01-01", "2024-12-31")
+    start = int((table["date"] < "2024-03-01").sum())
+    path = write(tmp_path, table.drop(table.index[start : start + gap]), bars("BBB", "2024-01-01", "2024-12-31"))
+    panel, counts = read_panel(path)
+    events = no_events(panel).delistings
+    assert [str(panel.sessions[event.session]) for event in events] == ends
+    assert counts["long_gaps"] == len(ends)
+    told = tmp_path / "delistings.csv"
+    told.write_text("date,asset,return\n2024-03-05,AAA,-0.4\n")
+    if ends:
+        assert read_events(panel, None, None, told, 0.0, 5).delistings == (events[0]._replace(value=-0.4),)
+    else:
+        with pytest.raises(InputError, match="AAA: delisted on 2024-03-05, but it has prices up to 2024-12-31"):
+            read_events(panel, None, None, told, 0.0, 5)
+
+
 # --- vintages
 
 
@@ -269,7 +290,8 @@ def test_real_names_that_end_are_closed_at_their_last_price(us: Path) -> None:
     """USA Waste became Waste Management on 17 July 1998, whose ticker was WMI up to 4 August 2009."""
     panel, counts = read_panel(us, "XNYS")
     ends = {(panel.assets[event.asset], str(panel.sessions[event.session])) for event in no_events(panel).delistings}
-    assert ends == {("UW", "1998-07-17"), ("WMI", "2009-08-05")}
+    reused = {("WM", "2008-09-29"), ("USO", "1998-12-31")}
+    assert ends == {("UW", "1998-07-17"), ("WMI", "2009-08-05")} | reused
     assert counts["rows_outside_sessions"] == counts["missing_sessions"] == counts["contradicting_bars"] == 0
     first = int(np.searchsorted(panel.sessions, np.datetime64("2009-08-03")))
     weights = np.array([[float(asset == "WMI") for asset in panel.assets]])
@@ -285,6 +307,35 @@ def test_real_names_used_again_and_bad_prints_are_told(us: Path) -> None:
     found = read_panel(us, "XNYS")[1]
     assert found["long_gaps"] == 2  # WM, USO
     assert found["price_spikes"] == 5  # IBM, GOOG's close of 30 September 2008, AIG (2, it is true), USO at cents
+
+
+def test_the_metrics_of_a_run_on_real_prices_tell_it_all(us: Path, tmp_path: Path) -> None:
+    """Hold USA Waste over its end and Washington Mutual over its failure; an earlier vintage lacked a correction."""
+    signals = [("1998-07-10", "UW", 0.5), ("1998-07-10", "AAPL", 0.5), ("2008-09-19", "WM", 1.0)]
+    pd.DataFrame(signals, columns=["known_at", "asset", "signal"]).to_csv(tmp_path / "P.csv", index=False)
+    table = pd.read_csv(us)
+    table.loc[(table["asset"] == "IBM") & (table["date"] == "2002-12-23"), "open"] /= 2
+    table.assign(calendar="XNYS").to_csv(tmp_path / "corrected.csv", index=False)
+    words = {
+        "predictions": tmp_path / "P.csv", "prices": tmp_path / "corrected.csv", "earlier": us,
+        "ledger": tmp_path / "L", "equity": tmp_path / "E.csv", "trades": tmp_path / "T.csv",
+        "metrics": tmp_path / "M.json", "settings": json.dumps({"portfolio": {"rule": "given"}, "draws": 100}),
+    }  # fmt: skip
+    with pytest.raises(SystemExit) as stop:
+        job.run(main, [str(word) for name, value in words.items() for word in (f"--{name}", value)])
+    assert stop.value.code == 0
+    metrics = json.loads((tmp_path / "M.json").read_text())
+    expected = {
+        "suspected_splits": 15, "delistings": 2, "price_spikes": 4, "long_gaps": 2, "missing_sessions": 0,
+        "vintage_differences": 1, "vintage_adjustments": 0, "vintage_bars_gone": 0, "zero_prices": 0,
+    }  # fmt: skip
+    assert {key: metrics[key] for key in expected} == expected
+    trades = pd.read_csv(tmp_path / "T.csv")
+    ends = trades[trades["kind"] == "delisting"]
+    assert list(zip(ends["date"], ends["asset"], strict=True)) == [("1998-07-17", "UW"), ("2008-09-29", "WM")]
+    equity = pd.read_csv(tmp_path / "E.csv", index_col="date")["equity"]
+    assert equity["2008-09-26"] / equity["2008-09-25"] - 1 == pytest.approx(0.16 / 1.77 - 1)
+    assert equity.iloc[-1] == pytest.approx(equity["2008-09-26"])  # and nothing of Waste Management, at 28.58 in 2009
 
 
 def test_real_bars_that_contradict_themselves_are_counted(real_data: Data, tmp_path: Path) -> None:
