@@ -129,8 +129,11 @@ def _filled(word: str, paths: Mapping[str, Path]) -> str:
 
 
 def read_artifact(path: Path) -> Table:
-    """Predictions with their stamps; every column beside known_at and asset counts."""
+    """Predictions with their stamps; every column beside known_at and asset counts. A row without any number says
+    nothing, so it counts as none."""
     table = read_table(path, ["known_at", "asset"])
+    said = table.drop(columns=["known_at", "asset", "horizon"], errors="ignore").select_dtypes("number")
+    table = table[said.notna().any(axis=1) | (said.shape[1] == 0)].reset_index(drop=True)
     stamps, _ = known_at(path, table["known_at"])
     values = {name: table[name].to_numpy() for name in table.columns if name not in ("known_at", "asset")}
     assets = names(path, table).to_numpy(str)

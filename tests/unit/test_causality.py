@@ -213,6 +213,12 @@ def test_a_command_that_cannot_bear_the_changed_prices_is_told_with_the_cut(
         Checked(tmp_path, prices, strict, monkeypatch)
 
 
+def test_rows_without_a_number_count_as_none(tmp_path: Path, prices: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wide table made long has one for each asset that is listed later."""
+    monkeypatch.setattr(pd.Series, "dropna", lambda series: series)
+    assert Checked(tmp_path, prices, momentum, monkeypatch).report["status"] == "pass"
+
+
 def test_weekly_predictions_are_cut_where_they_were_made(
     tmp_path: Path, prices: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
