@@ -135,6 +135,11 @@ def test_the_line_passes_in_every_split(line: Line, tmp_path: Path) -> None:
     assert not list(tmp_path.glob(".causality-*"))
 
 
+def test_parts_that_go_on_with_the_book_before_pass(line: Line, tmp_path: Path) -> None:
+    report = line.check(tmp_path / "causality.json", chained=True, cuts=2)
+    assert (report["status"], len(report["cuts"])) == ("pass", 6)
+
+
 def test_a_feature_that_looks_a_state_ahead_is_found_at_the_cut(
     line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
