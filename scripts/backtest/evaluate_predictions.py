@@ -12,6 +12,7 @@ import pandas as pd
 
 from scripts.backtest import forecasts
 from scripts.backtest.forecasts import Estimate
+from scripts.backtest.overfitting import permutation_value
 from scripts.backtest.panel import Array, Events, Panel, opening_times
 from scripts.backtest.planning import forward_adjusted
 from scripts.backtest.predictions import Predictions, fill_sessions, read_predictions
@@ -92,6 +93,7 @@ class Study:
         yield "rank_ic", "all", self.mean(self.rank_ic)
         yield "icir", "all", _ratio(self.ic)
         yield "rank_icir", "all", _ratio(self.rank_ic)
+        yield "permutation_pvalue", "all", self.permuted()
         yield "hit_rate", "all", self.mean(self.hit_rate)
         yield "base_rate", "all", self.mean(self.base_rate)
         yield "hit_rate_less_base_rate", "all", self.mean(self.hit_rate - self.base_rate)
@@ -104,6 +106,12 @@ class Study:
         years = self.known.day.astype("datetime64[Y]")
         for year in np.unique(years):
             yield "rank_ic_by_year", str(year), self.mean(self.rank_ic[years == year])
+
+    def permuted(self) -> Estimate:
+        """p-value of the mean rank IC: dealing the signals of each date anew, as often as the bootstrap draws."""
+        chosen, dates = self.settings, int(np.isfinite(self.rank_ic).sum())
+        ranks = forecasts.common_ranks(self.known.signals, self.returns)
+        return Estimate(permutation_value(*ranks, chosen.draws, chosen.seed), NAN, NAN, dates)
 
     def _late(self, lag: int) -> Array:
         returns = forecasts.forward_returns(self._prices, self._sessions, self.known.horizons, lag)

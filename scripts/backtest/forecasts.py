@@ -66,6 +66,16 @@ def ranked(values: Array) -> Array:
     return ranks
 
 
+def common_ranks(signals: Array, returns: Array) -> tuple[Array, Array]:
+    """(R, N) ranks of signals and of returns on each date among the assets that have both; NaN where one lacks."""
+    found = np.full((2, *signals.shape), np.nan)
+    for row, (signal, outcome) in enumerate(zip(signals, returns, strict=True)):
+        both = np.isfinite(signal) & np.isfinite(outcome)
+        if both.sum() >= MIN_ASSETS:
+            found[:, row, both] = ranked(signal[both]), ranked(outcome[both])
+    return found[0], found[1]
+
+
 def estimate_mean(values: Array, draws: int, confidence: float, seed: int) -> Estimate:
     """Mean over dates with a stationary-bootstrap interval, since horizons of neighbouring dates overlap."""
     values = values[np.isfinite(values)]

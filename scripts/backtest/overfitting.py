@@ -14,6 +14,7 @@ from arch.bootstrap import SPA
 
 from scripts.backtest.bootstrap import block_length
 from scripts.backtest.panel import Array
+from scripts.lib.progress import track
 
 CHUNK = 512  # combinations at once: bounds the memory by 512 x trials
 
@@ -120,6 +121,10 @@ def _stepwise(test: SPA, trials: int, size: float) -> list[int]:
 def permutation_value(ranks: Array, outcomes: Array, draws: int, seed: int) -> float:
     """One-sided p-value of the mean rank IC, signals being dealt anew among the assets of each date.
 
+    The random orders are drawn once for all dates with as many assets, and each date applies them to signals that it
+    has shuffled first, in an order of draws of its own: each draw is uniform, and independent of its other dates and of
+    each other draw of its date, at a tenth of the time.
+
     Args:
         ranks: (R, N) ranks of the signals, NaN where there is none.
         outcomes: (R, N) ranks of the returns, NaN at the same places.
@@ -127,10 +132,13 @@ def permutation_value(ranks: Array, outcomes: Array, draws: int, seed: int) -> f
     random = np.random.default_rng(seed)
     rows = [(row[np.isfinite(row)], other[np.isfinite(row)]) for row, other in zip(ranks, outcomes, strict=True)]
     rows = [(_standard(x), _standard(y)) for x, y in rows if len(x) > 2 and np.ptp(x) > 0 and np.ptp(y) > 0]
+    rows.sort(key=lambda row: len(row[0]))  # dates of as many assets behind one another share their orders
     observed = sum(float(x @ y) for x, y in rows)
-    dealt = np.zeros(draws)
-    for x, y in rows:
-        dealt += random.permuted(np.tile(x, (draws, 1)), axis=1) @ y
+    dealt, orders = np.zeros(draws), np.zeros((draws, 0), np.int64)
+    for x, y in track(rows, "permute", len(rows), "dates"):
+        if orders.shape[1] != len(x):
+            orders = random.permuted(np.tile(np.arange(len(x)), (draws, 1)), axis=1)
+        dealt += (random.permutation(x)[orders] @ y)[random.permutation(draws)]
     return float((1 + (dealt >= observed).sum()) / (draws + 1))
 
 
