@@ -3,6 +3,8 @@ from scripts.orderbook.feeds import (
     CARRIED,
     FETCHED,
     books_of,
+    captures_a_part,
+    captures_of_book,
     carried_book,
     chained_books,
     files_beside,
@@ -601,3 +603,55 @@ rule evaluate_agent:
         " --account {output.account} --account-equity {output.account_equity} --account-trades {output.account_trades}"
         " --account-benchmarks {output.account_benchmarks} --stress {output.stress}"
         " --asset {wildcards.book} --settings {params.settings:q} > {log} 2>&1"
+
+
+# All stages once more, from captures changed after an instant: nothing up to then may change. It writes its report
+# whatever it says; require_causality is what fails.
+rule check_book_causality:
+    input:
+        raw=captures_of_book(CONFIG.orderbook),
+        windows="results/orderbook/{book}/windows/windows.parquet",
+        scaling="results/orderbook/{book}/windows/scaling.json",
+        encoder="results/orderbook/{book}/encoder/model.safetensors",
+        encoder_config="results/orderbook/{book}/encoder/encoder.json",
+        policies=expand(
+            "results/orderbook/{{book}}/agent/{seed}/policy.safetensors",
+            seed=CONFIG.orderbook.agent.seeds,
+        ),
+        agents=expand(
+            "results/orderbook/{{book}}/agent/{seed}/agent.json",
+            seed=CONFIG.orderbook.agent.seeds,
+        ),
+    output:
+        report="results/orderbook/{book}/causality.json",
+    log:
+        "logs/orderbook/check_book_causality/{book}.log",
+    benchmark:
+        "benchmarks/orderbook/check_book_causality/{book}.jsonl"
+    conda:
+        "../envs/train.yaml"
+    threads: 1
+    resources:
+        mem=growing("8GB"),
+        runtime="1d",
+    params:
+        *code("scripts.orderbook.check_book_causality", env="train"),
+        settings=settings(
+            "orderbook.causality",
+            venue="orderbook.books.{book}.venue",
+            symbol="orderbook.books.{book}.symbol",
+            chained="orderbook.books.{book}.is_chained",
+            parse="orderbook.parse",
+            features="orderbook.features",
+            balance="orderbook.balance",
+            evaluate="orderbook.agent.evaluate",
+            trading="orderbook.agent.trading",
+        ),
+        parts=lambda wildcards: CONFIG.orderbook.books[wildcards.book].parts,
+        captures=captures_a_part(CONFIG.orderbook),
+    shell:
+        "python -m scripts.orderbook.check_book_causality --raw {input.raw:q} --parts {params.parts}"
+        " --files-a-part {params.captures} --windows {input.windows} --scaling {input.scaling}"
+        " --encoder {input.encoder} --encoder-config {input.encoder_config} --policies {input.policies}"
+        " --agents {input.agents} --report {output.report} --asset {wildcards.book}"
+        " --settings {params.settings:q} > {log} 2>&1"

@@ -175,9 +175,9 @@ def contract_sentences(settings: BacktestSettings) -> list[str]:
         + " are charged at that price.",
         f"Short positions pay {settings.borrow_rate:.2%} a year on their value, cash earns {settings.cash_rate:.2%} a"
         " year (actual/365 both). Splits and dividends are events of units and cash.",
-        f"An asset whose prices end for {settings.delisted_after} sessions, or pause for 60 or more (the name is then another"
-        " company's), is closed at its last price ×"
-        f" (1 + delisting return), {settings.delisting_return:.0%} where no file tells one.",
+        f"An asset whose prices end for {settings.delisted_after} sessions, or pause for 60 or more (the name is then"
+        " another company's), is closed at its last price × (1 + delisting return),"
+        f" {settings.delisting_return:.0%} where no file tells one.",
         "An order without a price "
         + ("waits for the asset's next one, until the next rebalance." if settings.no_price == "wait" else "lapses."),
         "Positions are marked at the close, or at the last one known.",

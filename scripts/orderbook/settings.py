@@ -630,6 +630,8 @@ class OrderbookConfig(Settings):
     encoder: EncoderBlock
     """Masked pretraining of the encoder, its speed, its export."""
 
+    causality: BookCausalityOptions = BookCausalityOptions()
+    """check_book_causality: whether anything depends on messages that came after it."""
     agent: AgentConfig
     """train_agent and evaluate_agent: agents that trade on book states, beside naive baselines."""
 
