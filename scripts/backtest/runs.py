@@ -287,6 +287,11 @@ def sweep_files(backtest: BacktestLineConfig) -> Callable[[Any], dict[str, str]]
     return paths
 
 
+def subject_of(wildcards: Any) -> str:
+    """Subcategory of the report: the backtest, or the feed whose agents traded."""
+    return str(wildcards.backtest).removeprefix("orderbook-")
+
+
 def account_folder(accounts: Accounts, name: str) -> str:
     """Folder of an account, another line's or one of ours."""
     return accounts[name].folder if name in accounts else ACCOUNT.format(backtest=name)
