@@ -307,7 +307,7 @@ rule evaluate_predictions:
 rule judge_backtest:
     input:
         unpack(judged_files(CONFIG.backtest, ACCOUNTS)),
-        unpack(market_files(CONFIG.backtest, "splits", "categories")),
+        unpack(market_files(CONFIG.backtest, "splits", "dividends", "categories")),
         trials=all_trials(CONFIG.backtest),
     output:
         metrics="results/backtest/{backtest}/metrics.json",
@@ -333,7 +333,7 @@ rule judge_backtest:
         runtime="2h",
     params:
         *code("scripts.backtest.judge_backtest", env="backtest"),
-        files=options("account", *KNOWN, "prices", "splits", "categories"),
+        files=options("account", *KNOWN, "prices", "splits", "dividends", "categories"),
         settings=settings("backtest.judge"),
     shell:
         "python -m scripts.backtest.judge_backtest {params.files} --metrics {output.metrics}"

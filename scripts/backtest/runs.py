@@ -181,12 +181,10 @@ def sweep_settings(backtest: BacktestLineConfig) -> Callable[[Any], str]:
 
     def settings(wildcards: Any) -> str:
         entry = backtest.backtests[wildcards.backtest]
-        listed = [
-            {"name": trial.name, "values": trial.values, "seed": trial.seed, "fold": trial.fold}
-            for trial in trials_of(entry)
-        ]
+        assert entry.sweep is not None
+        tried = {key: getattr(entry.sweep, key) for key in ("grid", "seeds", "folds")}
         chosen = {key: getattr(entry.trade, key) for key in ("draws", "confidence", "seed")}
-        return json.dumps({"trials": listed, **chosen}, sort_keys=True)
+        return json.dumps(tried | chosen, sort_keys=True)
 
     return settings
 

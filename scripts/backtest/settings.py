@@ -332,6 +332,8 @@ class BacktestLineConfig(Settings):
     """check_causality: whether predictions depend on what came after them."""
     judge: JudgeSettings = JudgeSettings()
     """judge_backtest: statistics of an account, the trials of the ledger and the benchmarks beside it."""
+    judge: JudgeSettings = JudgeSettings()
+    """judge_backtest: what is to be believed of an account."""
     tear_sheet: TearSheetSettings = TearSheetSettings()
     """draw_tear_sheet: a backtest on one page."""
 
@@ -364,8 +366,15 @@ class SweepTrial(Settings):
 class SweepSettings(Settings):
     """Settings of judge_sweep."""
 
-    trials: list[SweepTrial] = Field(min_length=1)
+    trials: list[SweepTrial] = []
     """All backtests, in the order of the equity files: every setting with every seed and every fold."""
+    grid: dict[str, Annotated[list[Value], Field(min_length=1)]] = {}
+    """Instead of the trials, as in the sweep of a backtest: each key with its values. The trials are then called by the
+    number of their setting, seed and fold, such as 007-0-2."""
+    seeds: list[Annotated[int, Field(ge=0, le=2**32 - 1)]] = [0]
+    """With a grid: seeds of the draws of the universe."""
+    folds: int = Field(1, ge=1, le=1_000)
+    """With a grid: equal stretches of time."""
     blocks: int = Field(16, ge=2, le=20, multiple_of=2)
     """Blocks of time whose halves are compared for the probability of overfitting, an even number."""
     size: float = Field(0.05, gt=0, le=0.5)
@@ -376,3 +385,9 @@ class SweepSettings(Settings):
     """Confidence of intervals."""
     seed: int = Field(0, ge=0, le=2**32 - 1)
     """Seed of the bootstrap."""
+
+    @model_validator(mode="after")
+    def _trials_or_a_grid(self) -> Self:
+        if bool(self.trials) == bool(self.grid):
+            raise ValueError("either trials or a grid must be given")
+        return self
