@@ -33,7 +33,7 @@ DEFINITIONS = (
     Definition("borrow", "Borrow fees", "money", "Currency, on short positions."),
     Definition("interest", "Interest", "money", "Currency, on cash of either sign."),
     Definition("dividends", "Dividends", "money", "Currency, received on longs less paid on shorts."),
-    Definition("turnover", "Turnover {year}", "ratio",
+    Definition("turnover", "Turnover {whole}", "ratio",
                "Sum of traded values / mean account value{per_year}; 1 trades the account once."),
     Definition("cost_per_turnover_bps", "Cost of what is traded", "bps", "Fees and slippage / traded value."),
     Definition("break_even_bps", "Break-even cost", "bps",
@@ -55,7 +55,8 @@ DEFINITIONS = (
                "Share of the ways to halve the time in which the winner of one half is at or below the median of the"
                " other."),
     Definition("spa_pvalue", "Superior ability, p", "probability",
-               "Hansen (2005), consistent p-value: that no trial beats the benchmark, the search being accounted for."),
+               "Hansen (2005), consistent p-value: that no trial has a higher mean return than the best benchmark, the"
+               " search being accounted for."),
     Definition("excess_sharpe", "Sharpe ratio above the best benchmark", "ratio",
                "Difference of the two ratios {year}; paired draws of the stationary bootstrap.",
                "excess_sharpe_interval"),
@@ -78,7 +79,9 @@ DEFINITIONS = (
                "Share of signals dealt anew among the assets of each date whose rank IC is at least as high."),
     Definition("positive_control_sharpe", "Sharpe ratio of the true label", "ratio",
                "The label itself as the signal: must be very high, else the machinery is broken."),
-    Definition("shuffled_sharpe", "Sharpe ratio of shuffled labels", "ratio", "Must be near 0."),
+    Definition("shuffled_sharpe", "Sharpe ratio of shuffled labels", "ratio",
+               "The signals of each date dealt anew among its assets, mean over seeds: must not earn; costs make it"
+               " fall below 0."),
     Definition("lag_1_sharpe", "Sharpe ratio one period later", "ratio", "All orders filled one period later."),
     Definition("capacity_adv_1m", "Share of daily volume at 1 M", "percent",
                "Trade of median size / mean daily volume, account of 1 million."),
@@ -97,12 +100,13 @@ def words_of(periods_a_year: float | None, period: str) -> dict[str, str]:
     if periods_a_year is None:
         return {
             "figures": f"Figures are per {period}, not annualised", "year": f"per {period}",
-            "root": f" per {period}, not annualised", "per_year": ", not annualised", "times": f", per {period}",
+            "root": f" per {period}, not annualised", "per_year": ", not annualised", "whole": "in all",
+            "times": f", per {period}",
         }  # fmt: skip
     year = f"{periods_a_year:g} {period}s"
     return {
         "figures": f"Figures are annualised, {year} a year", "year": "a year",
-        "root": f" × √{periods_a_year:g}, {year} a year", "per_year": f", a year of {year}",
+        "root": f" × √{periods_a_year:g}, {year} a year", "per_year": f", a year of {year}", "whole": "a year",
         "times": f" × {periods_a_year:g}, a year",
     }  # fmt: skip
 
