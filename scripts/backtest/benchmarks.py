@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from scripts.backtest.panel import Array
-from scripts.backtest.placebos import past_returns, renamed
+from scripts.backtest.placebos import members_of, past_returns, renamed
 from scripts.backtest.planning import Market, contract_of, drawn_assets, plan_of
 from scripts.backtest.predictions import Predictions, read_predictions
 from scripts.backtest.settings import BacktestSettings, Portfolio
@@ -74,8 +74,9 @@ def signals_of(members: Predictions, known: Predictions, market: Market, seed: i
     """Signals that anybody has, and those that nobody needs."""
     yield "momentum", past_returns(members, market, MOMENTUM)
     yield "reversal", -past_returns(members, market, REVERSAL)
+    belong = members_of(known, market)
     for run in range(RUNS):
-        yield f"random_{run:02d}", renamed(known.signals, np.random.default_rng([seed, run]))
+        yield f"random_{run:02d}", renamed(known.signals, belong, np.random.default_rng([seed, run]))
 
 
 def ranking(portfolio: Portfolio) -> Portfolio:

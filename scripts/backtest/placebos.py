@@ -1,7 +1,6 @@
 """Other signals in place of the predictions, at the same instants and for the same assets: what they are measured by.
 
-Each function takes signals (R, N), NaN where an asset has none, and gives signals of that shape that are NaN at least
-there, so that names, dates and availability are those of the predictions.
+Signals are (R, N), NaN where an asset has none; dates and names are those of the predictions.
 """
 
 from __future__ import annotations
@@ -14,19 +13,41 @@ from scripts.backtest.planning import Market, forward_adjusted
 from scripts.backtest.predictions import Predictions, decided_sessions, fill_sessions
 from scripts.backtest.settings import BacktestSettings
 
+LATELY = 4  # dates for which an asset without a signal still belongs to the others
 
-def renamed(signals: Array, random: np.random.Generator) -> Array:
+
+def renamed(signals: Array, members: Array, random: np.random.Generator) -> Array:
     """The same rows of signals with the assets' identities exchanged once for all dates.
 
-    The assets stand in a circle in random order, and each takes the signal of the one before it among those that have
-    one on that date. So every date keeps its signals and its names, and an asset that comes or goes changes the
-    signals of two: turnover and autocorrelation stay what they are, only what the signals know is lost.
+    The assets stand in a circle in random order, and each takes the signal, or the lack of one, of the member before
+    it. So every date keeps its signals, and a member that comes or goes changes the signals of two: turnover and
+    autocorrelation stay what they are, only what the signals know is lost.
+
+    Args:
+        signals: (R, N).
+        members: (R, N) bool, those with a signal among them.
+        random: of the circle.
     """
     circle = random.permutation(signals.shape[1])
     found = np.full(signals.shape, np.nan)
-    for row, known in enumerate(np.isfinite(signals)):
-        members = circle[known[circle]]
-        found[row, members] = signals[row, np.roll(members, 1)]
+    for row, belong in enumerate(members):
+        places = circle[belong[circle]]
+        found[row, places] = signals[row, np.roll(places, 1)]
+    return found
+
+
+def members_of(known: Predictions, market: Market) -> Array:
+    """(R, N) bool: the assets with a signal, and those that had one lately and still have a close.
+
+    A signal that is missing for a date or two so stays a gap of its own, wherever it is dealt.
+    """
+    panel, signalled = market.panel, np.isfinite(known.signals)
+    last = decided_sessions(known, panel, opening_times(panel))
+    priced = np.isfinite(panel.close[np.maximum(last, 0)]) & (last >= 0)[:, None]
+    lately = signalled.copy()
+    for late in range(1, LATELY + 1):
+        lately[late:] |= signalled[:-late]
+    found: Array = signalled | (lately & priced)
     return found
 
 

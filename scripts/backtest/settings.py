@@ -331,8 +331,6 @@ class BacktestLineConfig(Settings):
     causality: CausalitySettings = CausalitySettings()
     """check_causality: whether predictions depend on what came after them."""
     judge: JudgeSettings = JudgeSettings()
-    """judge_backtest: statistics of an account, the trials of the ledger and the benchmarks beside it."""
-    judge: JudgeSettings = JudgeSettings()
     """judge_backtest: what is to be believed of an account."""
     tear_sheet: TearSheetSettings = TearSheetSettings()
     """draw_tear_sheet: a backtest on one page."""
