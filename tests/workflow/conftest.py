@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import copy_repository, snakemake
 
-TARGETS = ("orderbook", "preflight")
+TARGETS = ("all", "preflight")
 SMALL = """
 orderbook:
   simulate: {messages: 120}
@@ -25,6 +25,17 @@ orderbook:
     trading: {decision_every: 1}
     train: {decisions: 32, environments: 2, rollout: 8, batch: 16, epochs: 1, hidden: [4]}
     evaluate: {splits: [validation], draws: 100, block: 2}
+backtest:
+  active: [momentum]
+  backtests:
+    momentum:
+      trade: {draws: 100}
+      forecasts: {draws: 100}
+      sweep: {grid: {signal.lookback: [20, 60], trade.portfolio.quantile: [0.2]}, seeds: [0], folds: 1}
+  simulate: {sessions: 200, assets: 20}
+  causality: {cuts: 1}
+  judge: {draws: 100}
+  tear_sheet: {draws: 100, window: 40}
 preflight:
   check: {matrix_size: 32, buffer_mb: 1, repeats: 1}
 """
@@ -41,6 +52,7 @@ orderbook:
     seeds: [0, 1]
     train: {decisions: 512, environments: 2, rollout: 64, batch: 64, epochs: 1, hidden: [8]}
     evaluate: {draws: 100}
+backtest: {active: []}
 """
 
 
