@@ -35,8 +35,12 @@ class Comparison:
 
     @property
     def best(self) -> int | None:
-        """Place of the benchmark with the highest Sharpe ratio; a random run only where there is nothing else."""
-        found = [place for place in range(1, len(self.names)) if np.isfinite(self.sharpe[place])]
+        """Place of the benchmark with the highest Sharpe ratio; a random run only where there is nothing else.
+
+        One that did just what the account did, such as momentum beside momentum, is no benchmark of it.
+        """
+        other = (self.returns != self.returns[:, :1]).any(axis=0)
+        found = [place for place in range(1, len(self.names)) if np.isfinite(self.sharpe[place]) and other[place]]
         named = [place for place in found if not is_random(self.names[place])]
         return max(named or found, key=lambda place: float(self.sharpe[place]), default=None)
 
