@@ -9,9 +9,16 @@ from arch.bootstrap import StationaryBootstrap, optimal_block_length
 
 from scripts.backtest.panel import Array
 
+FEWEST = 8  # values of which arch can estimate a block length
+
 
 def block_length(values: Array) -> int:
-    """Mean block length: Politis and White (2004) with the correction of Patton, Politis and White (2009)."""
+    """Mean block length: Politis and White (2004) with the correction of Patton, Politis and White (2009).
+
+    Fewer than 8 values tell nothing of how they hang together: 1.
+    """
+    if len(values) < FEWEST:
+        return 1
     block = float(optimal_block_length(values)["stationary"].iloc[0])
     return max(round(block), 1) if np.isfinite(block) else 1
 

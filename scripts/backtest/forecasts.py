@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scripts.backtest.bootstrap import interval
+from scripts.backtest.bootstrap import FEWEST, interval
 from scripts.backtest.panel import Array
 
 MIN_ASSETS = 3  # under these a correlation across assets says nothing
@@ -80,7 +80,7 @@ def estimate_mean(values: Array, draws: int, confidence: float, seed: int) -> Es
     """Mean over dates with a stationary-bootstrap interval, since horizons of neighbouring dates overlap."""
     values = values[np.isfinite(values)]
     mean = float(values.mean()) if len(values) else float("nan")
-    if len(values) < 2 * MIN_ASSETS or np.ptp(values) == 0:
+    if len(values) < FEWEST or np.ptp(values) == 0:
         return Estimate(mean, float("nan"), float("nan"), len(values))
     low, high = interval(values, np.mean, draws, confidence, seed)
     return Estimate(mean, low, high, len(values))

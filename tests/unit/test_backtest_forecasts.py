@@ -94,3 +94,13 @@ def test_a_planted_edge_is_found_and_noise_is_not(tmp_path: Path, edge: float, f
     if found:
         assert float(rows["monotonicity", "all"]["value"]) == pytest.approx(1)
         assert float(rows["brier", "all"]["value"]) < float(rows["brier_of_base_rate", "all"]["value"])
+
+
+@pytest.mark.parametrize("count", range(1, 12))
+def test_few_dates_have_a_mean_and_no_interval(count: int) -> None:
+    """A year of monthly signals may hold six."""
+    values = np.random.default_rng(count).normal(size=count)
+    found = forecasts.estimate_mean(values, 100, 0.95, 0)
+    assert found.value == pytest.approx(values.mean())
+    assert found.n == count
+    assert np.isfinite([found.low, found.high]).all() == (count >= 8)
