@@ -60,9 +60,13 @@ def digest_of(paths: list[Path]) -> str:
 
 def trial_name(settings: dict[str, Any], predictions: str) -> str:
     """Name of a trial: the digest of what was traded and how. What only changes the statistics does not count."""
-    counted = {key: value for key, value in settings.items() if key not in UNCOUNTED}
-    text = json.dumps({"settings": counted, "predictions": predictions}, sort_keys=True)
+    text = json.dumps({"settings": counted(settings), "predictions": predictions}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def counted(settings: dict[str, Any]) -> dict[str, Any]:
+    """What of the settings makes a trial: the same text whichever stretch of it runs first."""
+    return {key: value for key, value in settings.items() if key not in UNCOUNTED}
 
 
 def register(
@@ -82,7 +86,7 @@ def register(
         returns: (T,) dates and (T,) simple returns.
     """
     name = trial_name(settings, predictions)
-    text = json.dumps({"predictions": predictions, "settings": settings}, sort_keys=True, indent=1) + "\n"
+    text = json.dumps({"predictions": predictions, "settings": counted(settings)}, sort_keys=True, indent=1) + "\n"
     _enter(ledger / data / f"{name}.json", lambda path: _write_text(path, text))
     if returns is not None and len(returns[0]):
         rows = np.zeros(len(returns[0]), RETURN)
