@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scripts.lib.errors import InputError
+from scripts.lib.outputs import temporary_path
 
 LEDGER = Path("results/backtest/trials")
 PIECE = 1 << 20
@@ -103,7 +103,7 @@ def _write_text(path: Path, text: str) -> None:
 def _enter(path: Path, write: Callable[[Path], None]) -> None:
     if path.exists():
         return
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    temporary = temporary_path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write(temporary)
