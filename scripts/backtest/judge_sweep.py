@@ -8,6 +8,7 @@ from scripts.backtest.settings import SweepSettings
 from scripts.backtest.sweep import grid_of, join, read_account, table_rows
 from scripts.backtest.sweep_figures import judge, plain
 from scripts.backtest.sweep_plots import draw_fan, draw_heatmap, draw_logits
+from scripts.backtest.sweep_trials import all_trials
 from scripts.backtest.tear_sheet.frame import house_style
 from scripts.lib import job
 from scripts.lib.errors import InputError
@@ -18,13 +19,14 @@ from scripts.lib.tables import write_csv
 
 
 def main(
-    equity: list[job.InputFile],
     table: job.OutputFile,
     heatmap: job.OutputFile,
     logits: job.OutputFile,
     fan: job.OutputFile,
     summary: job.OutputFile,
     settings: SweepSettings,
+    equity: list[job.InputFile] | None = None,
+    accounts: job.InputFile | None = None,
     title: str = "sweep",
 ) -> None:
     """What a sweep over settings, seeds and folds says: table, heat map, overfitting, dispersion.
@@ -33,21 +35,26 @@ def main(
     ruin an account earns 0. Sharpe ratios are those of a year of 252 sessions.
 
     Args:
-        equity: equity.csv of each trial, in the order of the trials of the settings
         table: CSV with one row a trial: its values, seed, fold and figures
         heatmap: SVG of the mean Sharpe ratio by the first two keys that vary
         logits: SVG of the probability of overfitting
         fan: SVG of seeds and folds of the best and of the median setting
         summary: JSON of figures
         settings: trials, blocks, draws
+        equity: equity.csv of each trial, in the order of the trials
+        accounts: instead of these the folder that holds TRIAL/equity.csv; some 800 paths are too long for a shell
         title: heading of the plots
     """
-    if len(equity) != len(settings.trials):
-        raise InputError(f"--equity: {len(equity)} files for {len(settings.trials)} trials")
-    grid = grid_of(settings.trials)
-    accounts = [read_account(path) for path in track(equity, "read", len(equity), "trials")]
-    sweep = judge(grid, accounts, join(grid, accounts, equity), settings)
-    write_csv(table, table_rows(grid, settings.trials, accounts))
+    trials = settings.trials or all_trials(settings.grid, settings.seeds, settings.folds)
+    if (equity is None) == (accounts is None):
+        raise InputError("--equity, --accounts: one of them must be given")
+    paths = equity or [accounts / trial.name / "equity.csv" for trial in trials if accounts]
+    if len(paths) != len(trials):
+        raise InputError(f"--equity: {len(paths)} files for {len(trials)} trials")
+    grid = grid_of(trials)
+    earned = [read_account(path) for path in track(paths, "read", len(paths), "trials")]
+    sweep = judge(grid, earned, join(grid, earned, paths), settings)
+    write_csv(table, table_rows(grid, trials, earned))
     summary.write_text(
         json.dumps(plain(sweep.figures), indent=2, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8"
     )
@@ -55,7 +62,7 @@ def main(
         save_svg(draw_heatmap(sweep, title), heatmap, f"{title}: Sharpe ratio over the parameters")
         save_svg(draw_logits(sweep, title), logits, f"{title}: probability of overfitting")
         save_svg(draw_fan(sweep, title), fan, f"{title}: seeds and folds")
-    log.info("%d settings, %d trials, probability of overfitting: %s", len(grid.settings), len(accounts),
+    log.info("%d settings, %d trials, probability of overfitting: %s", len(grid.settings), len(earned),
              sweep.figures["pbo"])  # fmt: skip
 
 

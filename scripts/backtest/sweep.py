@@ -15,6 +15,7 @@ from scripts.backtest.settings import SweepTrial, Value
 from scripts.lib.account import read_equity
 from scripts.lib.errors import InputError
 
+FIGURES = ("trial", "seed", "fold", "sharpe", "total_return", "max_drawdown", "turnover", "sessions", "state")
 MOVES = 1e-15  # a standard deviation of returns below it is that of an account at rest
 
 
@@ -58,9 +59,12 @@ def grid_of(trials: Sequence[SweepTrial]) -> Grid:
     """The trials as a complete grid.
 
     Raises:
-        InputError: a trial has other keys than the first, stands there twice, or a setting lacks a seed or fold.
+        InputError: a trial has other keys than the first, stands there twice, or a setting lacks a seed or fold; a key
+            has the name of a column of sweep.csv.
     """
     keys = tuple(trials[0].values)
+    if taken := [key for key in keys if key in FIGURES]:
+        raise InputError(f"trials: {trials[0].name}: key '{taken[0]}' has the name of a column of the table")
     found: dict[tuple[tuple[Value, ...], int, int], int] = {}
     for number, trial in enumerate(trials):
         if set(trial.values) != set(keys):

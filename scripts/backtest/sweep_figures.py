@@ -72,7 +72,8 @@ def judge_overfitting(joined: Joined, blocks: int, reasons: dict[str, str]) -> t
     try:
         found = overfitting(returns[:, lively], blocks)
     except ValueError as error:
-        reasons["pbo"] = f"{error}; settings that rest for half of the blocks or more: {int((~lively).sum())}"
+        few = f"{int(lively.sum())} of {len(lively)} settings move in more than half of the {blocks} blocks"
+        reasons["pbo"] = f"{few}: too few to compare" if length and lively.sum() < 2 else str(error)
     return found, {
         "pbo": found.probability if found else None, "pbo_blocks": blocks, "pbo_settings": int(lively.sum()),
         "pbo_sessions": length * blocks,

@@ -136,7 +136,8 @@ def _bars(sweep: Sweep, key: str, heading: str) -> Figure:
     axes.plot(range(len(values)), shown_means, "o-", color=BID, markersize=7, linewidth=1.6, label="mean")
     for place, mean in enumerate(shown_means):
         axes.annotate(number(mean), (place, mean if np.isfinite(mean) else 0), xytext=(9, 0), va="center",
-                      textcoords="offset points", color=BID, fontsize=8)  # fmt: skip
+                      textcoords="offset points", color=BID, fontsize=8,
+                      bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})  # fmt: skip
     frame.zero_line(axes)
     axes.set_xticks(range(len(values)), [_label(value) for value in values])
     axes.set_xlim(-0.5, len(values) - 0.3)
@@ -213,7 +214,10 @@ def _paths(axes: Axes, sweep: Sweep, setting: int) -> Array:
     mean, every = growth(sweep.joined.means[setting]), np.nan_to_num(growth(sweep.joined.means), nan=RUINED)
     low, high = np.quantile(every, BAND, axis=0)
     at = frame.thinned(mean, low, high)
-    axes.fill_between(dates[at], low[at], high[at], color=frame.PALE, linewidth=0, label="5 to 95 % of the settings")
+    if len(every) > 1:
+        axes.fill_between(
+            dates[at], low[at], high[at], color=frame.PALE, linewidth=0, label="5 to 95 % of the settings"
+        )
     for path in own if len(own) > 1 else []:
         axes.plot(dates[at], path[at], color=frame.BEFORE_COSTS, linewidth=0.7, label="a seed, folds joined")
     axes.plot(dates[at], mean[at], color=BID, linewidth=2, label="mean of the seeds" if len(own) > 1 else "the seed")
