@@ -33,7 +33,7 @@ backtest:
 """
 # what of a signal looks ahead, and the greatest reach back of a centred window of five
 LEAKS = {
-    "normalised": ("(momentum - momentum.mean()) / momentum.std()", "normalisation over all"),
+    "normalised": ("(momentum - momentum.mean()) / momentum.std()", "normalisation"),
     "centred": ("close.rolling(5, center=True).mean() / close.shift(60) - 1", "centred window"),
     "label": ("close.shift(-1) / close - 1", "same-bar label"),
 }
@@ -43,8 +43,8 @@ import pandas as pd
 close = pd.read_csv(sys.argv[1]).pivot(index="date", columns="asset", values="close")
 momentum = close / close.shift(60) - 1
 signal = {expression}
-table = signal.iloc[60::5].stack().rename("signal").reset_index().rename(columns={{"date": "known_at"}})
-table.assign(horizon=5).to_parquet(sys.argv[2])
+table = signal.iloc[60:].stack().rename("signal").reset_index().rename(columns={{"date": "known_at"}})
+table.assign(horizon=1).to_parquet(sys.argv[2])
 """
 
 

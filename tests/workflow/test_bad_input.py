@@ -53,7 +53,9 @@ def test_a_bad_raw_file_fails_its_job_with_the_line_on_the_terminal(clone: Path)
     (clone / "mine.gz").write_bytes(b"this is no gzip file\n")
     overlay = "orderbook: {feeds: [mine], books: {mine: {venue: binance-usdm, raw: mine.gz, parts: [a]}}}"
     (clone / "mine.yaml").write_text(overlay)
-    done = snakemake("--profile", "local", "--configfile", "config/demo.yaml", "mine.yaml", "--", "orderbook", cwd=clone)
+    done = snakemake(
+        "--profile", "local", "--configfile", "config/demo.yaml", "mine.yaml", "--", "orderbook", cwd=clone
+    )
     assert done.returncode == 1
     said = [line for line in (done.stdout + done.stderr).splitlines() if re.search(r"Z ERROR ", line)]
     assert said, done.stdout + done.stderr
