@@ -7,6 +7,7 @@ import csv
 import json
 import subprocess
 import sys
+from collections import Counter
 from importlib.metadata import version
 from pathlib import Path
 from typing import NoReturn
@@ -16,6 +17,7 @@ from scripts.lib.progress import clock, quantity
 LINES = 10
 MIB = 2**20  # the unit of Snakemake's max_rss
 ORDERBOOK = Path("results/orderbook/summary.csv")
+OVERVIEW = Path("results/report/overview.csv")
 BENCHMARKS = Path("benchmarks")
 
 
@@ -24,17 +26,19 @@ def main() -> NoReturn:
     parser = argparse.ArgumentParser(prog="python -m scripts.commands.summary", description=__doc__)
     parser.add_argument("report", type=Path, help="the report's path")
     report = parser.parse_args().report
-    for path in (report, ORDERBOOK):
-        if not path.is_file():
-            print(f"{path}: not there: has the workflow run in this directory?", file=sys.stderr)
-            sys.exit(2)
+    if not report.is_file() or not (ORDERBOOK.is_file() or OVERVIEW.is_file()):
+        missing = OVERVIEW if report.is_file() else report
+        print(f"{missing}: not there: has the workflow run in this directory?", file=sys.stderr)
+        sys.exit(2)
     print(f"Report: {report.resolve()} ({quantity(report.stat().st_size, 'B')})")
     below = [
+        *(backtests(OVERVIEW) if OVERVIEW.is_file() else []),
         workflow(),
         *jobs(BENCHMARKS),
         "Share it as it is: it needs no network. Provenance of every file: make crate",
     ]
-    print("\n".join([*order_books(ORDERBOOK, LINES - len(below)), *below]))
+    above = order_books(ORDERBOOK, LINES - len(below)) if ORDERBOOK.is_file() else []
+    print("\n".join([*above, *below]))
     sys.exit(0)
 
 
@@ -69,6 +73,24 @@ def jobs(benchmarks: Path) -> list[str]:
     ]
 
 
+def backtests(path: Path) -> list[str]:
+    """What the backtests earned and what the gates say, from the overview: two lines at most."""
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    sharpes = [row for row in rows if row["kind"] == "backtest" and row["figure"] == "sharpe" and row["value"]]
+    states = Counter(row["status"] for row in rows if row["kind"] == "gate")
+    told = [f"Backtests, Sharpe ratio and 95 % interval: {', '.join(map(_sharpe, sharpes))}"] if sharpes else []
+    if states:
+        counts = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
+        told.append(f"Gates: {counts}; all on one page: {path.with_suffix('.html')}")
+    return told
+
+
+def _sharpe(row: dict[str, str]) -> str:
+    bounds = f" ({float(row['low']):.2f} to {float(row['high']):.2f})" if row["low"] else ""
+    return f"{row['subject']} {float(row['value']):.2f}{bounds} {row['unit']}"
+
+
 def order_books(path: Path, room: int) -> list[str]:
     """The order-book line in at most `room` lines: totals, then a line a part."""
     with path.open(encoding="utf-8", newline="") as file:
@@ -87,6 +109,8 @@ def order_books(path: Path, room: int) -> list[str]:
     ]
     parts = [_part(row) for row in rows]
     room -= len(lines)
+    if room <= 0:
+        return lines
     return lines + (
         parts if len(parts) <= room else [*parts[: room - 1], f"  … {len(parts) - room + 1} more in {path}"]
     )

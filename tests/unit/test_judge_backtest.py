@@ -24,15 +24,64 @@ from tests.unit.backtest_files import Files, run
 
 Array = np.ndarray[Any, Any]
 OUTPUTS = ("metrics", "periods", "drawdowns", "contributions", "comparison")
-KEYS = """
-    final_equity total_return growth_rate sharpe sharpe_interval volatility max_drawdown fees slippage borrow
-    interest dividends turnover trades sessions trials deflated_sharpe probabilistic_sharpe
-    deflated_sharpe_of_trials trials_with_returns pbo spa_pvalue best_benchmark excess_sharpe_interval alpha
-    alpha_interval beta gross_total_return cost_per_turnover_bps break_even_bps return_without_best_10
-    return_without_best_3_names random_beaten_share rank_ic rank_ic_interval hit_rate base_rate permutation_pvalue
-    causality positive_control_sharpe shuffled_sharpe lag_1_sharpe capacity_adv_1m capacity_adv_10m
-    capacity_adv_100m start end data trial account simulated periods_a_year draws confidence seed n
-""".split()
+KEYS = [
+    "final_equity",
+    "total_return",
+    "growth_rate",
+    "sharpe",
+    "sharpe_interval",
+    "volatility",
+    "max_drawdown",
+    "fees",
+    "slippage",
+    "borrow",
+    "interest",
+    "dividends",
+    "turnover",
+    "trades",
+    "sessions",
+    "trials",
+    "deflated_sharpe",
+    "probabilistic_sharpe",
+    "deflated_sharpe_of_trials",
+    "trials_with_returns",
+    "pbo",
+    "spa_pvalue",
+    "best_benchmark",
+    "excess_sharpe_interval",
+    "alpha",
+    "alpha_interval",
+    "beta",
+    "gross_total_return",
+    "cost_per_turnover_bps",
+    "break_even_bps",
+    "return_without_best_10",
+    "return_without_best_3_names",
+    "random_beaten_share",
+    "rank_ic",
+    "rank_ic_interval",
+    "hit_rate",
+    "base_rate",
+    "permutation_pvalue",
+    "causality",
+    "positive_control_sharpe",
+    "shuffled_sharpe",
+    "lag_1_sharpe",
+    "capacity_adv_1m",
+    "capacity_adv_10m",
+    "capacity_adv_100m",
+    "start",
+    "end",
+    "data",
+    "trial",
+    "account",
+    "simulated",
+    "periods_a_year",
+    "draws",
+    "confidence",
+    "seed",
+    "n",
+]
 
 
 class Judged:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.commands.summary import LINES, jobs, order_books
+from scripts.commands.summary import LINES, backtests, jobs, order_books
 from scripts.orderbook.summarise_books import COLUMNS
 from tests.conftest import ROOT, clean_environment
 
@@ -94,11 +94,40 @@ def test_no_benchmarks_no_lines(tmp_path: Path) -> None:
     assert jobs(tmp_path / "benchmarks") == []
 
 
-@pytest.mark.parametrize("missing", ["results/orderbook/summary.csv", "results/report.html"])
+@pytest.mark.parametrize("missing", ["results/report/overview.csv", "results/report.html"])
 def test_missing_file_is_one_line_and_code_2(tmp_path: Path, missing: str) -> None:
-    write(tmp_path / "results/orderbook/summary.csv", 1)
-    (tmp_path / "results/report.html").touch()
+    """Of a run that has neither order books nor an overview the latter is named."""
+    for name in ("results/report/overview.csv", "results/report.html"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
     (tmp_path / missing).unlink()
     done = run(tmp_path)
     assert done.returncode == 2
     assert done.stderr == f"{missing}: not there: has the workflow run in this directory?\n"
+
+
+def test_backtests_and_gates_are_two_lines(tmp_path: Path) -> None:
+    path = tmp_path / "overview.csv"
+    path.write_text(
+        "kind,line,subject,figure,value,low,high,n,unit,threshold,status,text\n"
+        "backtest,backtest,mine,total_return,0.5,,,,a year,,,\n"
+        "backtest,backtest,mine,sharpe,1.234,0.1,2.345,500,a year,,,\n"
+        "backtest,orderbook,orderbook-btc,sharpe,-0.05,,,70,per decision,,,\n"
+        "gate,backtest,backtest/mine,checks,9,,,,,,fail,\n"
+        "gate,orderbook,encoder/btc,checks,6,,,,,,pass,\n"
+        "gate,orderbook,encoder/eth,checks,6,,,,,,pass,\n"
+    )
+    first, second = backtests(path)
+    assert first.endswith(": mine 1.23 (0.10 to 2.35) a year, orderbook-btc -0.05 per decision")
+    assert second.startswith("Gates: 1 fail, 2 pass; ")
+
+
+def test_a_run_without_order_books_has_its_summary(tmp_path: Path) -> None:
+    for name in ("report.html", "report/overview.csv"):
+        (tmp_path / "results" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "results" / name).write_text(
+            "kind,line,subject,figure,value,low,high,n,unit,threshold,status,text\n"
+        )
+    done = run(tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("Report: ")

@@ -108,6 +108,24 @@ def test_the_agents_stand_beside_the_baselines_with_intervals(results: Path) -> 
     assert {row["runs"] for row in rows if row["trader"] == "agent"} == {"2"}
 
 
+def test_the_line_looks_at_nothing_that_came_later(results: Path) -> None:
+    """All stages once more from the real captures, changed after an instant."""
+    report = json.loads((results / f"orderbook/{FEED}/causality.json").read_text())
+    assert report["status"] == "pass"
+    assert report["cuts"]
+    assert {artifact["name"] for artifact in report["artifacts"] if artifact["compared"]} >= {"predictions"}
+
+
+def test_the_agents_end_in_the_pages_of_all_backtests(results: Path) -> None:
+    folder = results / f"backtest/orderbook-{FEED}"
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert (metrics["line"], metrics["causality"], metrics["simulated"]) == ("orderbook", "pass", False)
+    assert metrics["periods_a_year"] is None
+    equity = table(results / f"orderbook/{FEED}/agent/account/equity.csv")
+    assert metrics["final_equity"] == float(equity[-1]["equity"])
+    assert {"strategy", "hold", "imbalance"} < {row["name"] for row in table(folder / "comparison.csv")}
+
+
 def script_value(html: str, name: str) -> Any:
     """The JSON that the report's page assigns to a variable."""
     begin = re.search(rf'var {name} = (?={{")', html)
@@ -126,6 +144,7 @@ def test_the_report_holds_every_page_of_the_line(results: Path) -> None:
     shown = script_value(html, "results")
     expected = {f"results/orderbook/{name}": label for name, label in SHARED_PAGES.items()}
     expected |= {f"results/orderbook/{FEED}/{name}": label for name, label in PAGES.items()}
+    expected |= {f"results/backtest/orderbook-{FEED}/tear_sheet.html": "tear sheet"}
     expected |= {f"results/orderbook/{FEED}/plots/{part}.svg": "price ladder, spread and depth" for part in PARTS}
     assert expected.items() <= {path: entry["labels"]["figure"] for path, entry in shown.items()}.items()
     for path, entry in shown.items():
