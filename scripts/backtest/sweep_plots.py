@@ -34,7 +34,9 @@ def draw_heatmap(sweep: Sweep, title: str) -> Figure:
     """Mean Sharpe ratio by the first two keys that vary, a panel for each value of the third; of one key, bars."""
     keys = [key for key in sweep.grid.keys if len(levels(sweep.grid, key)) > 1] or [sweep.grid.keys[0]]
     heading = "\n".join(textwrap.wrap(f"{title}: mean Sharpe ratio a year over {averaged(sweep.grid, keys[3:])}", 110))
-    return _bars(sweep, keys[0], heading) if len(keys) == 1 else _maps(sweep, keys[:3], heading)
+    if len(keys) > 1:
+        return _maps(sweep, keys[:3], heading)
+    return _bars(sweep, keys[0], heading) if sweep.best is not None else _empty(heading, "no trial moves")
 
 
 def averaged(grid: Grid, keys: Sequence[str]) -> str:

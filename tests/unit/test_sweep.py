@@ -214,6 +214,7 @@ def test_what_is_undefined_is_null_with_a_reason(tmp_path: Path, grid: dict[str,
     assert (found["best"] is None) == (found["superior"] is None) == still
     if still:
         assert found["reasons"]["best"] == "no trial moves"
+        assert all("no trial moves" in sweep.words(name) for name in ("heatmap", "fan"))
     else:
         assert found["best"]["spread_over_seeds"] is None
         assert "fewer than two seeds" in found["reasons"]["spread_over_seeds"]
