@@ -42,7 +42,7 @@ def main(
         summary: JSON of figures
         settings: trials, blocks, draws
         equity: equity.csv of each trial, in the order of the trials
-        accounts: instead of these the folder that holds TRIAL/equity.csv; some 800 paths are too long for a shell
+        accounts: instead of these the folder that holds TRIAL/equity.csv; a shell takes no command beyond 128 KiB
         title: heading of the plots
     """
     trials = settings.trials or all_trials(settings.grid, settings.seeds, settings.folds)
