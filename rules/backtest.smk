@@ -352,9 +352,30 @@ rule judge_sweep:
             subcategory=subject_of,
             labels={"part": "all", "figure": "sweep, table"},
         ),
-        heatmap="results/backtest/{backtest}/sweep/heatmap.svg",
-        logits="results/backtest/{backtest}/sweep/logits.svg",
-        fan="results/backtest/{backtest}/sweep/fan.svg",
+        heatmap=report(
+            "results/backtest/{backtest}/sweep/heatmap.svg",
+            caption="../report/sweep_heatmap.rst",
+            category=category_of,
+            subcategory=subject_of,
+            labels={
+                "part": "all",
+                "figure": "sweep, Sharpe ratio over the parameters",
+            },
+        ),
+        logits=report(
+            "results/backtest/{backtest}/sweep/logits.svg",
+            caption="../report/sweep_logits.rst",
+            category=category_of,
+            subcategory=subject_of,
+            labels={"part": "all", "figure": "sweep, probability of overfitting"},
+        ),
+        fan=report(
+            "results/backtest/{backtest}/sweep/fan.svg",
+            caption="../report/sweep_fan.rst",
+            category=category_of,
+            subcategory=subject_of,
+            labels={"part": "all", "figure": "sweep, seeds and folds"},
+        ),
         summary="results/backtest/{backtest}/sweep/sweep.json",
     log:
         "logs/backtest/judge_sweep/{backtest}.log",
@@ -370,9 +391,9 @@ rule judge_sweep:
         *code("scripts.backtest.judge_sweep", env="backtest"),
         settings=sweep_settings(CONFIG.backtest),
     shell:
-        "python -m scripts.backtest.judge_sweep --equity {input.equity} --table {output.table}"
+        "python -m scripts.backtest.judge_sweep --accounts results/backtest/{wildcards.backtest}/sweep --table {output.table}"
         " --heatmap {output.heatmap} --logits {output.logits} --fan {output.fan} --summary {output.summary}"
-        " --settings {params.settings:q} > {log} 2>&1"
+        " --title {wildcards.backtest} --settings {params.settings:q} > {log} 2>&1"
 
 
 rule draw_tear_sheet:

@@ -10,7 +10,6 @@ import json
 import os
 import shlex
 from collections.abc import Callable, Mapping
-from itertools import product
 from typing import Any, NamedTuple
 
 from scripts.backtest.settings import (
@@ -22,6 +21,7 @@ from scripts.backtest.settings import (
     Value,
     changed,
 )
+from scripts.backtest.sweep_trials import all_trials as trials_of_grid
 from scripts.lib.errors import InputError
 from scripts.lib.rule import options
 from scripts.lib.settings import Settings, validate
@@ -102,14 +102,10 @@ def trials_of(entry: BacktestConfig) -> list[Trial]:
     """All jobs of a backtest's sweep."""
     if entry.sweep is None:
         return []
-    grid = entry.sweep.grid
-    settings = [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]
-    return [
-        Trial(f"{number:03d}-{seed}-{fold}", values, number, seed, fold)
-        for number, values in enumerate(settings)
-        for seed in entry.sweep.seeds
-        for fold in range(entry.sweep.folds)
-    ]
+    sweep = entry.sweep
+    listed = trials_of_grid(sweep.grid, sweep.seeds, sweep.folds)
+    each = len(sweep.seeds) * sweep.folds
+    return [Trial(t.name, t.values, place // each, t.seed, t.fold) for place, t in enumerate(listed)]
 
 
 def trial_of(backtest: BacktestLineConfig, name: str, trial: str) -> Trial:
@@ -184,7 +180,7 @@ def sweep_settings(backtest: BacktestLineConfig) -> Callable[[Any], str]:
         assert entry.sweep is not None
         tried = {key: getattr(entry.sweep, key) for key in ("grid", "seeds", "folds")}
         chosen = {key: getattr(entry.trade, key) for key in ("draws", "confidence", "seed")}
-        return json.dumps(tried | chosen, sort_keys=True)
+        return json.dumps(tried | chosen)  # the order of the grid's keys is the order of the trials
 
     return settings
 
