@@ -11,10 +11,12 @@ from scripts.backtest.tear_sheet.settings import TearSheetSettings
 from scripts.backtest.tear_sheet.sheet import Sheet, read_positions
 from scripts.lib import job
 from scripts.lib.account import read_benchmarks, read_description, read_equity, read_trades
+from scripts.lib.documents import read_object
 from scripts.lib.errors import InputError
 from scripts.lib.joblog import log
 from scripts.lib.ledger import digest
-from scripts.lib.pages import Row, as_number, read_object, read_rows, render
+from scripts.lib.pages import as_number, render
+from scripts.lib.tables import Row, read_rows
 
 PERIODS = ("period", "return", "sharpe", "volatility", "max_drawdown", "turnover", "trades")
 DRAWDOWNS = ("start", "trough", "end", "depth", "sessions", "recovery_sessions")

@@ -9,7 +9,7 @@ from typing import Any
 
 from scripts.gates.artifacts import digest_of, digests, named
 from scripts.gates.checks import PASS, Baseline
-from scripts.gates.inputs import day_of, read_metrics
+from scripts.gates.inputs import day_of
 from scripts.gates.page import write_page
 from scripts.gates.record import baseline_for
 from scripts.gates.settings import GateSettings
@@ -24,6 +24,7 @@ from scripts.gates.verdict import (
     write_json,
 )
 from scripts.lib import job
+from scripts.lib.documents import read_object
 from scripts.lib.joblog import log
 
 
@@ -56,7 +57,7 @@ def main(
         promoted: folder of what was promoted; without it there is nothing to compare with
         today: date of which waivers are judged, such as 2026-01-31; by default today's, UTC
     """
-    values = read_metrics(metrics)
+    values = read_object(metrics)
     files = named(artifacts)
     hashes = digests(files)
     digest = digest_of(line, stage, subject, hashes)

@@ -2,23 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, date, datetime
-from pathlib import Path
-from typing import Any
 
 from scripts.lib.errors import InputError
-
-
-def read_metrics(path: Path) -> dict[str, Any]:
-    """Raises: InputError: not a JSON object."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read: {error}") from None
-    if not isinstance(found, dict):
-        raise InputError(f"{path}: not a JSON object")
-    return found
 
 
 def today_utc() -> date:

@@ -10,10 +10,11 @@ from typing import Any
 
 from scripts.gates.artifacts import digest_of, digests, named
 from scripts.gates.checks import FAIL, WAIVED
-from scripts.gates.inputs import day_of, read_metrics
+from scripts.gates.inputs import day_of
 from scripts.gates.record import Entry, Manifest, enter, refuse_changed, store
 from scripts.gates.verdict import Verdict, ran_out, read_verdict
 from scripts.lib import job
+from scripts.lib.documents import read_object
 from scripts.lib.errors import InputError, Refusal
 from scripts.lib.joblog import log
 
@@ -41,7 +42,7 @@ def main(
     """
     found = read_verdict(verdict)
     refuse_failed(found, verdict, day_of(today))
-    values = read_metrics(metrics)
+    values = read_object(metrics)
     refuse_other_metrics(found, metrics)
     files = named(artifacts)
     judged = {name: artifact.sha256 for name, artifact in found.judged.artifacts.items()}

@@ -21,6 +21,7 @@ from pydantic import Field
 
 from scripts.lib.errors import InputError
 from scripts.lib.settings import Settings, validate_json
+from scripts.lib.tables import read_rows
 
 Array = np.ndarray[Any, Any]
 
@@ -116,7 +117,7 @@ def read_description(path: Path) -> Description:
 
 def read_equity(path: Path) -> EquityTable:
     """Raises: InputError: a column or value is missing, dates do not ascend, fewer than two rows."""
-    rows = _read(path, EQUITY)
+    rows = read_rows(path, EQUITY)
     if len(rows) < 2:
         raise InputError(f"{path}: {len(rows)} rows: an equity needs its start and one period at least")
     dates = _dates(path, [row["date"] for row in rows])
@@ -129,7 +130,7 @@ def read_equity(path: Path) -> EquityTable:
 
 def read_trades(path: Path) -> TradeTable:
     """Raises: InputError: a column or value is missing."""
-    rows = _read(path, TRADES)
+    rows = read_rows(path, TRADES)
     units, price, fee, slippage = (_numbers(path, rows, name) for name in ("units", "price", "fee", "slippage"))
     asset, kind = (np.array([row[name] for row in rows], object) for name in ("asset", "kind"))
     return TradeTable(_dates(path, [row["date"] for row in rows]), asset, units, price, fee, slippage, kind)
@@ -160,21 +161,9 @@ def read_traded(path: Path) -> dict[str, float]:
 
 def _by_benchmark(path: Path) -> dict[str, list[dict[str, str]]]:
     found: dict[str, list[dict[str, str]]] = {}
-    for row in _read(path, BENCHMARKS):
+    for row in read_rows(path, BENCHMARKS):
         found.setdefault(row["benchmark"], []).append(row)
     return found
-
-
-def _read(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            reader = csv.DictReader(file)
-            missing = [name for name in columns if name not in (reader.fieldnames or [])]
-            if missing:
-                raise InputError(f"{path}: no column '{missing[0]}'")
-            return list(reader)
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read: {error}") from None
 
 
 def _dates(path: Path, cells: list[str]) -> Array:

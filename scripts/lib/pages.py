@@ -7,12 +7,10 @@ A template (Jinja2, every value escaped) extends a layout; both are inputs of th
 from __future__ import annotations
 
 import base64
-import csv
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from jinja2 import DictLoader, Environment, StrictUndefined, TemplateError, TemplateSyntaxError
 from markupsafe import Markup
@@ -23,8 +21,6 @@ MEGABYTE = 1_000_000
 SVG, CSV, JSON = "image/svg+xml", "text/csv;charset=utf-8", "application/json"
 UNDEFINED = Markup('<span class="none" title="undefined, or too little data">–</span>')
 MINUS, NARROW_SPACE, NO_BREAK = "\N{MINUS SIGN}", "\N{NARROW NO-BREAK SPACE}", "\N{NO-BREAK SPACE}"
-
-Row = dict[str, str]
 
 
 class Download(NamedTuple):
@@ -71,42 +67,6 @@ def download(path: Path, limit_mb: float) -> Download:
     small = path.stat().st_size <= limit_mb * MEGABYTE
     kind = JSON if path.suffix == ".json" else CSV
     return Download(str(path), path.name, data_uri(path.read_bytes(), kind) if small else None)
-
-
-def read_rows(path: Path, columns: Sequence[str] = ()) -> list[Row]:
-    """Rows of a CSV as text.
-
-    Raises:
-        InputError: it cannot be read, or lacks a column.
-    """
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            reader = csv.DictReader(file)
-            missing = [name for name in columns if name not in (reader.fieldnames or [])]
-            rows = list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: cannot be read: {error}") from None
-    if missing:
-        raise InputError(f"{path}: no column '{missing[0]}'")
-    for place, row in enumerate(rows):
-        if None in row or None in row.values():
-            raise InputError(f"{path}: row {place + 2}: not as many cells as columns")
-    return rows
-
-
-def read_object(path: Path) -> dict[str, Any]:
-    """A JSON file that holds an object.
-
-    Raises:
-        InputError: it does not.
-    """
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read: {error}") from None
-    if not isinstance(found, dict):
-        raise InputError(f"{path}: not a JSON object")
-    return found
 
 
 def as_number(value: object) -> float | None:

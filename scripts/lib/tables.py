@@ -5,8 +5,13 @@ from __future__ import annotations
 import csv
 import html
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
+
+from scripts.lib.errors import InputError
+
+Row = dict[str, str]
+"""Cells of a CSV by column."""
 
 
 def write_csv(path: Path, rows: Iterable[Mapping[str, object]], columns: Iterable[str] = (), digits: int = 10) -> None:
@@ -88,3 +93,24 @@ def _cell(value: object, digits: int) -> str:
     if isinstance(value, float):  # NumPy's double too
         return "" if math.isnan(value) else f"{value:.{digits}g}"
     return str(value)
+
+
+def read_rows(path: Path, columns: Sequence[str] = ()) -> list[Row]:
+    """Rows of a CSV as text.
+
+    Raises:
+        InputError: it cannot be read, or lacks a column.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            reader = csv.DictReader(file)
+            missing = [name for name in columns if name not in (reader.fieldnames or [])]
+            rows = list(reader)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path}: cannot be read: {error}") from None
+    if missing:
+        raise InputError(f"{path}: no column '{missing[0]}'")
+    for place, row in enumerate(rows):
+        if None in row or None in row.values():
+            raise InputError(f"{path}: row {place + 2}: not as many cells as columns")
+    return rows

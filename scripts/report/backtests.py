@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from scripts.lib.account import Description, read_description
+from scripts.lib.documents import read_object
 from scripts.lib.errors import InputError
-from scripts.lib.pages import Row, read_object, read_rows
+from scripts.lib.tables import Row, read_rows
 
 COMPARISON = ("name", "total_return", "growth_rate", "sharpe", "low", "high", "max_drawdown", "turnover")
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from scripts.lib.figures import DEFINITIONS, Definition, method_of, words_of
-from scripts.lib.pages import Row, as_number
+from scripts.lib.pages import as_number
+from scripts.lib.tables import Row
 from scripts.report.backtests import Backtest
 from scripts.report.settings import OverviewSettings
 from scripts.report.verdicts import STATUSES, Check, Verdict, worst

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from scripts.lib.documents import read_object
 from scripts.lib.errors import InputError
-from scripts.lib.pages import as_number, read_object
+from scripts.lib.pages import as_number
 
 STATUSES = ("fail", "waived", "warn", "pass")  # the worst first
 RED = ("fail", "waived")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +15,7 @@ from scripts.backtest.panel import Array
 from scripts.backtest.settings import JudgeSettings
 from scripts.backtest.tables import numbers, read_table
 from scripts.lib.account import Description, EquityTable, TradeTable
+from scripts.lib.documents import read_object
 from scripts.lib.errors import InputError
 
 FLAT = 1e-15  # a standard deviation of returns below it is that of an account at rest
@@ -84,21 +84,6 @@ def moves(returns: Array) -> Array:
     return found
 
 
-def read_json(path: Path) -> Figures:
-    """A JSON file that holds an object.
-
-    Raises:
-        InputError: it does not.
-    """
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read: {error}") from None
-    if not isinstance(found, dict):
-        raise InputError(f"{path}: not a JSON object")
-    return found
-
-
 def stress_figures(path: Path | None) -> Figures:
     """Sharpe ratios of the runs that the page compares with the account's own."""
     keys = {
@@ -143,7 +128,7 @@ def causality_status(path: Path | None) -> str:
     Raises:
         InputError: the report says something else.
     """
-    status = "not checked" if path is None else read_json(path).get("status")
+    status = "not checked" if path is None else read_object(path).get("status")
     if status not in ("pass", "fail", "not checked"):
         raise InputError(f"{path}: status {status!r}: neither pass, fail nor not checked")
     return str(status)
@@ -153,7 +138,7 @@ def sweep_figures(path: Path | None) -> Figures | None:
     """The plain numbers of sweep.json."""
     if path is None:
         return None
-    return {key: value for key, value in read_json(path).items()
+    return {key: value for key, value in read_object(path).items()
             if isinstance(value, int | float) and not isinstance(value, bool)}  # fmt: skip
 
 

@@ -15,8 +15,9 @@ from scripts.backtest.tear_sheet import frame
 from scripts.backtest.tear_sheet.frame import shown, time_axis
 from scripts.backtest.tear_sheet.sheet import MIN_RETURNS, Array, NotDrawn, Sheet, column
 from scripts.lib.account import EquityTable
-from scripts.lib.pages import MINUS, Row, as_number
+from scripts.lib.pages import MINUS, as_number
 from scripts.lib.plots import NEUTRAL
+from scripts.lib.tables import Row
 
 MIN_DAYS = 60  # under two months there are no months to compare
 EXTREMES = 10  # assets shown at each end

@@ -14,7 +14,8 @@ from scripts.backtest.tear_sheet.plots import Drawn, Missing
 from scripts.backtest.tear_sheet.questions import answers_of
 from scripts.backtest.tear_sheet.sheet import RANDOM, Sheet
 from scripts.lib.figures import method_of, words_of
-from scripts.lib.pages import Row, as_number, download
+from scripts.lib.pages import as_number, download
+from scripts.lib.tables import Row
 
 # Column, heading and format of each table; a format of None is text.
 Columns = tuple[tuple[str, str, str | None], ...]

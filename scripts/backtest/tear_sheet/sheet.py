@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 from scripts.backtest.tear_sheet.settings import TearSheetSettings
 from scripts.lib.account import Description, EquityTable, TradeTable
 from scripts.lib.errors import InputError
-from scripts.lib.pages import Row, as_number
+from scripts.lib.pages import as_number
+from scripts.lib.tables import Row
 
 Array = np.ndarray[Any, Any]
 
