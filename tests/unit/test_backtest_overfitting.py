@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from arch.bootstrap import SPA, StepM
+from scipy import stats
 
 from scripts.backtest.forecasts import ranked
 from scripts.backtest.overfitting import overfitting, permutation_value, superior
@@ -86,3 +87,23 @@ def test_dealing_the_signals_anew(edge: float, low: float, high: float) -> None:
     outcomes = edge * signals + random.normal(size=signals.shape)
     signal_ranks, ranks = (np.apply_along_axis(ranked, 1, values) for values in (signals, outcomes))
     assert low <= permutation_value(signal_ranks, ranks, 999, 0) <= high
+
+
+def test_dealing_anew_has_the_moments_of_random_orders() -> None:
+    """A correlation with a random order has mean 0, variance 1 / (n - 1)."""
+    random = np.random.default_rng(4)
+    signals, outcomes = random.normal(size=(2, 60, 15))
+    signals[::3, 12:] = outcomes[::3, 12:] = np.nan  # dates of two sizes
+    pairs = [(x[np.isfinite(x)], y[np.isfinite(y)]) for x, y in zip(signals, outcomes, strict=True)]
+    observed = sum(np.corrcoef(x, y)[0, 1] for x, y in pairs)
+    spread = np.sqrt(sum(1 / (len(x) - 1) for x, _ in pairs))
+    values = [permutation_value(signals, outcomes, 4_000, seed) for seed in range(3)]
+    np.testing.assert_allclose(values, stats.norm.sf(observed / spread), atol=0.03)
+    assert len(set(values)) > 1
+
+
+def test_p_values_of_noise_are_spread_evenly() -> None:
+    random = np.random.default_rng(5)
+    pairs = random.normal(size=(300, 2, 20, 10))
+    values = [permutation_value(x, y, 99, seed) for seed, (x, y) in enumerate(pairs)]
+    assert stats.kstest(values, "uniform").pvalue > 0.01
