@@ -36,8 +36,12 @@ rule orderbook:
 
 rule backtest:
     input:
-        expand(rules.draw_tear_sheet.output.page, backtest=BACKTESTS),
-        expand(rules.require_causality.output.passed, backtest=CHECKED),
+        expand(rules.draw_tear_sheet.output.page, backtest=CONFIG.backtest.active),
+        [
+            rules.require_causality.output.passed.format(backtest=name)
+            for name in CONFIG.backtest.active
+            if name in CHECKED
+        ],
 
 
 rule gates:

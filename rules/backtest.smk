@@ -90,7 +90,10 @@ rule compute_signal:
     params:
         *code("scripts.backtest.compute_signal", env="backtest"),
         files=options("prices", "splits"),
-        settings=settings("backtest.backtests.{backtest}.signal"),
+        settings=settings(
+            "backtest.backtests.{backtest}.signal",
+            calendar="backtest.backtests.{backtest}.trade.calendar",
+        ),
     shell:
         "python -m scripts.backtest.compute_signal {params.files} --predictions {output.predictions}"
         " --settings {params.settings:q} > {log} 2>&1"
@@ -129,7 +132,10 @@ rule check_causality:
         *code("scripts.backtest.compute_signal", env="backtest"),
         files=causality_options(CONFIG.backtest),
         command=signal_command(CONFIG.backtest),
-        settings=settings("backtest.causality"),
+        settings=settings(
+            "backtest.causality",
+            calendar="backtest.backtests.{backtest}.trade.calendar",
+        ),
     shell:
         "python -m scripts.backtest.check_causality {params.files} --command {params.command:q}"
         " --report {output.report} --settings {params.settings:q} > {log} 2>&1"
@@ -272,7 +278,11 @@ rule stress_backtest:
 
 rule evaluate_predictions:
     input:
-        unpack(market_files(CONFIG.backtest, "splits", "categories")),
+        unpack(
+            market_files(
+                CONFIG.backtest, "splits", "dividends", "delistings", "categories"
+            )
+        ),
         predictions=predictions_of(CONFIG.backtest),
     output:
         figures="results/backtest/{backtest}/forecasts/figures.csv",
@@ -296,8 +306,15 @@ rule evaluate_predictions:
         runtime="2h",
     params:
         *code("scripts.backtest.evaluate_predictions", env="backtest"),
-        files=options("prices", "splits", "categories"),
-        settings=settings("backtest.backtests.{backtest}.forecasts"),
+        files=options("prices", "splits", "dividends", "delistings", "categories"),
+        settings=settings(
+            "backtest.backtests.{backtest}.forecasts",
+            signal_column="backtest.backtests.{backtest}.trade.signal_column",
+            fill="backtest.backtests.{backtest}.trade.fill",
+            calendar="backtest.backtests.{backtest}.trade.calendar",
+            delisting_return="backtest.backtests.{backtest}.trade.delisting_return",
+            delisted_after="backtest.backtests.{backtest}.trade.delisted_after",
+        ),
     shell:
         "python -m scripts.backtest.evaluate_predictions --predictions {input.predictions:q} {params.files}"
         " --figures {output.figures} --coefficients {output.coefficients} --plot {output.plot}"

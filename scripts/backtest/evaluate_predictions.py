@@ -14,7 +14,7 @@ from scripts.backtest import forecasts
 from scripts.backtest.forecasts import Estimate
 from scripts.backtest.overfitting import permutation_value
 from scripts.backtest.panel import Array, Events, Panel, opening_times
-from scripts.backtest.planning import forward_adjusted
+from scripts.backtest.planning import total_returns
 from scripts.backtest.predictions import Predictions, fill_sessions, read_predictions
 from scripts.backtest.prices import read_events, read_panel
 from scripts.backtest.settings import EvaluateSettings
@@ -36,13 +36,15 @@ def main(
     plot: job.OutputFile,
     settings: EvaluateSettings,
     splits: job.InputFile | None = None,
+    dividends: job.InputFile | None = None,
+    delistings: job.InputFile | None = None,
     categories: job.InputFile | None = None,
     title: str = "predictions",
 ) -> None:
     """How good predictions are before any portfolio.
 
-    Each signal is compared with the return from the first price at which it could be traded, over its horizon.
-    Intervals are those of the stationary bootstrap over dates.
+    Each signal is compared with the return from the first price at which it could be traded, over its horizon,
+    dividends and what was left after a delisting included. Intervals are those of the stationary bootstrap over dates.
 
     Args:
         predictions: CSV or Parquet with known_at, asset, signal, horizon (sessions), and p_up where there is one
@@ -51,12 +53,14 @@ def main(
         coefficients: CSV with one row a date: date, ic, rank_ic, hit_rate, base_rate
         plot: SVG of cumulative rank IC, decay by lag, returns by quantile, calibration
         settings: quantiles, lags, periods
-        splits: CSV with date, asset, ratio
+        splits: CSV with date, asset, ratio (new units for one old)
+        dividends: CSV with date (ex), asset, amount (currency a unit)
+        delistings: CSV with date, asset, return (from the last price to what holders got)
         categories: CSV with asset, category
         title: heading of the plot
     """
     panel, _ = read_panel(prices, settings.calendar)
-    events = read_events(panel, splits, None, None, 0.0, 1)
+    events = read_events(panel, splits, dividends, delistings, settings.delisting_return, settings.delisted_after)
     known = read_predictions(predictions, panel, settings.signal_column)
     study = Study(panel, events, known, settings)
     if not np.isfinite(study.rank_ic).any():
@@ -75,7 +79,7 @@ class Study:
 
     def __init__(self, panel: Panel, events: Events, known: Predictions, settings: EvaluateSettings) -> None:
         sessions = fill_sessions(known, panel, opening_times(panel))
-        prices = forward_adjusted(panel.close if settings.fill == "next_close" else panel.open, events)
+        prices = total_returns(panel.close if settings.fill == "next_close" else panel.open, panel, events)
         self.settings, self.known = settings, known
         self._prices, self._sessions = prices, np.minimum(sessions, len(panel.sessions))
         self.returns = forecasts.forward_returns(prices, self._sessions, known.horizons)

@@ -9,7 +9,7 @@ import numpy as np
 
 from scripts.backtest.forecasts import forward_returns
 from scripts.backtest.panel import Array, carried, marks, opening_times
-from scripts.backtest.planning import Market, forward_adjusted
+from scripts.backtest.planning import Market, forward_adjusted, total_returns
 from scripts.backtest.predictions import Predictions, decided_sessions, fill_sessions
 from scripts.backtest.settings import BacktestSettings
 
@@ -81,7 +81,7 @@ def returns_to_come(known: Predictions, market: Market, settings: BacktestSettin
     horizon. It knows the future, and must earn.
     """
     panel = market.panel
-    prices = carried(forward_adjusted(panel.close if settings.fill == "next_close" else panel.open, market.events))
+    prices = carried(total_returns(panel.close if settings.fill == "next_close" else panel.open, panel, market.events))
     fills = np.minimum(fill_sessions(known, panel, opening_times(panel)), len(panel.sessions))
     if settings.portfolio.tranches:
         until = fills + known.horizons

@@ -45,6 +45,8 @@ def read_signals(path: Path, market: Market, settings: BacktestSettings) -> tupl
         InputError: see `read_predictions`; no signal or session is left.
     """
     known = read_predictions(path, market.panel, settings.signal_column)
+    if settings.portfolio.tranches and known.no_tranches:
+        raise InputError(f"{path}: {known.no_tranches}")
     begin, end = stretch(known.day, settings)
     inside = (known.day >= begin) & (known.day < end)
     if not inside.any():
@@ -142,6 +144,31 @@ def forward_adjusted(closes: Array, events: Events) -> Array:
     for event in events.splits:
         adjusted[event.session :, event.asset] *= event.value
     return adjusted
+
+
+def total_returns(prices: Array, panel: Panel, events: Events) -> Array:
+    """(T, N) prices whose ratios are what holders earned: splits, dividends and delistings are in them.
+
+    A dividend is put back into the asset at the close before its ex-date; from a delisting on stands what holders got,
+    the last close times (1 + delisting return), so that a name that dies counts with its loss.
+
+    Args:
+        prices: (T, N) raw fill prices.
+        panel: the raw prices.
+        events: splits, dividends, delistings.
+    """
+    closes = marks(panel, events.splits)
+    found, last = forward_adjusted(prices, events), forward_adjusted(closes, events)
+    for event in events.dividends:
+        before = closes[event.session - 1, event.asset] if event.session else np.nan
+        if before > event.value:
+            for values in (found, last):
+                values[event.session :, event.asset] *= before / (before - event.value)
+    for event in events.delistings:
+        back = np.isfinite(panel.close[event.session :, event.asset])
+        end = event.session + (int(np.argmax(back)) if back.any() else len(back))
+        found[event.session : end, event.asset] = last[event.session - 1, event.asset] * (1 + event.value)
+    return found
 
 
 def contract_of(settings: BacktestSettings) -> Contract:

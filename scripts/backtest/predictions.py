@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from scripts.backtest.panel import Array, Panel
-from scripts.backtest.tables import names, numbers, read_table, refuse
+from scripts.backtest.tables import HEADER_ROWS, names, numbers, read_table, refuse
 from scripts.lib.errors import InputError
 
 DAY = np.timedelta64(1, "D")
@@ -28,6 +28,7 @@ class Predictions(NamedTuple):
     signals: Array  # (R, N) of the panel's assets, NaN where there is none
     horizons: Array  # (R,) sessions; 1 where the file has none
     without_prices: int  # rows of assets that the panel does not have
+    no_tranches: str | None = None  # why horizons cannot be traded: none in the file, several at one instant
 
 
 def read_predictions(path: Path, panel: Panel, column: str) -> Predictions:
@@ -57,8 +58,19 @@ def read_predictions(path: Path, panel: Panel, column: str) -> Predictions:
     at = times[0].astype("datetime64[ns]")
     return Predictions(
         at, at.astype("datetime64[D]"), times[1].astype(bool), signals, _horizons(path, table, row, times.shape[1]),
-        int((~known).sum()),
+        int((~known).sum()), _no_tranches(table, row),
     )  # fmt: skip
+
+
+def _no_tranches(table: pd.DataFrame, row: Array) -> str | None:
+    if "horizon" not in table.columns:
+        return "no column 'horizon', which tranches need"
+    several = table["horizon"].groupby(row).transform("nunique").to_numpy() > 1
+    if not several.any():
+        return None
+    place = int(np.argmax(several))
+    instant = table["known_at"].iloc[place]
+    return f"row {place + HEADER_ROWS}: horizon: several at known_at {instant}, of which tranches need one"
 
 
 def _horizons(path: Path, table: pd.DataFrame, row: Array, count: int) -> Array:

@@ -134,7 +134,7 @@ def trial_signal(backtest: BacktestLineConfig) -> Callable[[Any], str]:
         entry = backtest.backtests[wildcards.backtest]
         trial = next(found for found in trials_of(entry) if found.setting == int(wildcards.setting))
         assert entry.signal is not None
-        values = with_values(entry.signal, trial.values, "signal.")
+        values = with_values(entry.signal, trial.values, "signal.") | {"calendar": entry.trade.calendar}
         return _json(validate(SignalSettings, values, f"config: backtest.backtests.{wildcards.backtest}.sweep"))
 
     return settings
@@ -202,10 +202,11 @@ def signal_command(backtest: BacktestLineConfig) -> Callable[[Any], str]:
     """Params function: the command line that makes a backtest's predictions, for check_causality."""
 
     def command(wildcards: Any) -> str:
-        signal = backtest.backtests[wildcards.backtest].signal
-        assert signal is not None
-        if signal.command:
-            return signal.command
+        entry = backtest.backtests[wildcards.backtest]
+        assert entry.signal is not None
+        if entry.signal.command:
+            return entry.signal.command
+        signal = SignalSettings(**entry.signal.model_dump(), calendar=entry.trade.calendar)
         splits = "--splits {splits} " if "splits" in files_of(backtest, wildcards.backtest) else ""
         return (
             f"python -m scripts.backtest.compute_signal --prices {{prices}} {splits}--predictions {{predictions}}"

@@ -118,15 +118,9 @@ class BacktestSettings(Settings):
         return self
 
 
-class EvaluateSettings(Settings):
-    """Settings of evaluate_predictions."""
+class EvaluateOptions(Settings):
+    """What the config says of evaluate_predictions."""
 
-    signal_column: str = Field("signal", min_length=1)
-    """Column of the predictions that is judged."""
-    fill: Literal["next_open", "next_close"] = "next_open"
-    """Price from which, and to which, returns are taken."""
-    calendar: str | None = Field(None, min_length=1)
-    """Exchange calendar, as in the backtest."""
     quantiles: int = Field(5, ge=2, le=20)
     """Groups of assets by signal."""
     lags: list[Annotated[int, Field(ge=0, le=252)]] = Field([0, 1, 2, 5, 10, 20], min_length=1, max_length=30)
@@ -139,17 +133,37 @@ class EvaluateSettings(Settings):
     """Seed of the bootstrap."""
 
 
-class CausalitySettings(Settings):
-    """Settings of check_causality."""
+class EvaluateSettings(EvaluateOptions):
+    """Settings of evaluate_predictions; column, fill and calendar are those of the trade."""
+
+    signal_column: str = Field("signal", min_length=1)
+    """Column of the predictions that is judged."""
+    fill: Literal["next_open", "next_close"] = "next_open"
+    """Price from which, and to which, returns are taken."""
+    calendar: str | None = Field(None, min_length=1)
+    """Exchange calendar, as in the backtest."""
+    delisting_return: float = Field(0.0, ge=-1, le=10)
+    """As in the backtest: return from the last price of assets whose prices end."""
+    delisted_after: int = Field(5, ge=1, le=252)
+    """As in the backtest: sessions without a price after which an asset counts as delisted."""
+
+
+class CausalityOptions(Settings):
+    """What the config says of check_causality."""
 
     cuts: int = Field(4, ge=1, le=100)
     """Dates after which the prices are changed, evenly spaced over those of the predictions."""
-    calendar: str | None = Field(None, min_length=1)
-    """Exchange calendar, as in the backtest: an instant is compared up to the opening of the first changed session."""
     format: Literal["parquet", "csv"] = "parquet"
     """What the command writes for {predictions}."""
     seed: int = Field(0, ge=0, le=2**32 - 1)
     """Seed of the changes."""
+
+
+class CausalitySettings(CausalityOptions):
+    """Settings of check_causality."""
+
+    calendar: str | None = Field(None, min_length=1)
+    """Exchange calendar, as in the backtest: an instant is compared up to the opening of the first changed session."""
 
 
 class SimulatePricesOptions(Settings):
@@ -176,8 +190,8 @@ class SimulatePricesSettings(SimulatePricesOptions):
     """Standard deviation of the assets' drifts over that of their returns: what momentum can find; 0: nothing."""
 
 
-class SignalSettings(Settings):
-    """Settings of compute_signal."""
+class SignalOptions(Settings):
+    """What the config says of compute_signal."""
 
     rule: Literal["momentum", "reversal", "command"] = "momentum"
     """momentum: the return so far; reversal: its negative; command: a program of one's own."""
@@ -192,14 +206,19 @@ class SignalSettings(Settings):
     command: str | None = Field(None, min_length=1)
     """Rule command: a command line with {prices} and {predictions}, which writes the latter as Parquet: known_at,
     asset, signal, horizon. It is not given to a shell."""
-    calendar: str | None = Field(None, min_length=1)
-    """Exchange calendar, as in the backtest."""
 
     @model_validator(mode="after")
     def _a_command_has_its_files(self) -> Self:
         if self.rule == "command" and not all(name in (self.command or "") for name in ("{prices}", "{predictions}")):
             raise ValueError("command: must name {prices} and {predictions}")
         return self
+
+
+class SignalSettings(SignalOptions):
+    """Settings of compute_signal."""
+
+    calendar: str | None = Field(None, min_length=1)
+    """Exchange calendar, as in the backtest."""
 
 
 class PricesConfig(Settings):
@@ -266,7 +285,7 @@ class BacktestConfig(Settings):
     """Name of an entry in `prices`."""
     predictions: str | None = None
     """CSV or Parquet with known_at, asset, horizon, signal, one's own or a line's; null: `signal` makes it."""
-    signal: SignalSettings | None = None
+    signal: SignalOptions | None = None
     """Rule that makes the predictions from the prices."""
     index: str | None = Field(None, min_length=1)
     """Asset of the prices that is the index: a benchmark; null: none."""
@@ -274,7 +293,7 @@ class BacktestConfig(Settings):
     """Predictions of naive models, a column each: benchmarks; null: none."""
     trade: BacktestSettings = BacktestSettings()
     """Portfolio, costs, statistics."""
-    forecasts: EvaluateSettings = EvaluateSettings()
+    forecasts: EvaluateOptions = EvaluateOptions()
     """How the predictions are judged before any portfolio."""
     sweep: SweepConfig | None = None
     """What is tried beside it; null: nothing."""
@@ -328,7 +347,7 @@ class BacktestLineConfig(Settings):
     """Definitions of prices by name."""
     simulate: SimulatePricesOptions = SimulatePricesOptions()
     """simulate_prices: daily prices for the demo and for tests."""
-    causality: CausalitySettings = CausalitySettings()
+    causality: CausalityOptions = CausalityOptions()
     """check_causality: whether predictions depend on what came after them."""
     judge: JudgeSettings = JudgeSettings()
     """judge_backtest: what is to be believed of an account."""

@@ -182,7 +182,7 @@ class _Run:
         units = account.units[asset]
         if units == 0:
             return
-        price = self.marks[session - 1, asset] * (1 + event.value)
+        price = self._marks_before(session)[asset] * (1 + event.value)
         account.cash += units * price
         account.units[asset] = 0.0
         free = np.zeros(1)

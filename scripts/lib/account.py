@@ -19,8 +19,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from pydantic import Field
 
+from scripts.lib.documents import read_object
 from scripts.lib.errors import InputError
-from scripts.lib.settings import Settings, validate_json
+from scripts.lib.settings import Settings, validate
 from scripts.lib.tables import read_rows
 
 Array = np.ndarray[Any, Any]
@@ -112,7 +113,7 @@ def write_description(path: Path, description: Description) -> None:
 
 def read_description(path: Path) -> Description:
     """Raises: InputError: no account.json."""
-    return validate_json(Description, path.read_text(encoding="utf-8"), str(path))
+    return validate(Description, read_object(path), str(path))
 
 
 def read_equity(path: Path) -> EquityTable:
@@ -124,7 +125,9 @@ def read_equity(path: Path) -> EquityTable:
     backwards = np.flatnonzero(dates[2:] <= dates[1:-1])  # a start may bear the date of the first fill
     if len(backwards):
         raise InputError(f"{path}: row {backwards[0] + 4}: date {rows[backwards[0] + 2]['date']} does not ascend")
-    values = (_numbers(path, rows, name) for name in EQUITY[1:])
+    values = [_numbers(path, rows, name) for name in EQUITY[1:]]
+    if values[0][0] <= 0:
+        raise InputError(f"{path}: row 2: equity {values[0][0]:g}: an account begins with money")
     return EquityTable(dates, rows[-1]["date"].endswith("Z"), *values)
 
 
@@ -180,4 +183,7 @@ def _numbers(path: Path, rows: list[dict[str, str]], column: str) -> Array:
             values[place] = float(row[column])
         except (TypeError, ValueError):
             raise InputError(f"{path}: row {place + 2}: {column} {row[column]!r}: not a number") from None
+    undefined = np.flatnonzero(~np.isfinite(values))
+    if len(undefined):
+        raise InputError(f"{path}: row {undefined[0] + 2}: {column} {rows[undefined[0]][column]!r}: not finite")
     return values

@@ -79,7 +79,7 @@ DEFINITIONS = (
                "Share of signals dealt anew among the assets of each date whose rank IC is at least as high."),
     Definition("positive_control_sharpe", "Sharpe ratio of the true label", "ratio",
                "The label itself as the signal: must be very high, else the machinery is broken."),
-    Definition("shuffled_sharpe", "Sharpe ratio of shuffled labels", "ratio",
+    Definition("shuffled_sharpe", "Sharpe ratio of dealt signals", "ratio",
                "The signals of each date dealt anew among its assets, mean over seeds: must not earn; costs make it"
                " fall below 0."),
     Definition("lag_1_sharpe", "Sharpe ratio one period later", "ratio", "All orders filled one period later."),

@@ -193,11 +193,25 @@ def _call(main: Callable[..., None], parameters: list[Parameter], values: dict[s
     """Call `main` with temporary paths for its outputs; under torchrun only the first rank's are kept."""
     outputs = {p.name: values[p.name] for p in parameters if p.kind.startswith("output") and values[p.name]}
     directories = frozenset(p.name for p in parameters if p.kind == "output directory")
+    _check_paths(parameters, values)
     if _rank() > 0:
         main(**(values | dict.fromkeys(outputs)))
         return
     with atomic(outputs, directories) as temporary:
         main(**(values | temporary))
+
+
+def _check_paths(parameters: list[Parameter], values: dict[str, Any]) -> None:
+    """Raises: InputError: two outputs, or an output and an input, are one file."""
+    taken: dict[Path, str] = {}
+    for kind in ("input", "output"):
+        for parameter in (p for p in parameters if p.kind.startswith(kind)):
+            value = values[parameter.name]
+            for path in value if isinstance(value, list) else [value] if value else []:
+                where = Path(path).resolve()
+                if kind == "output" and where in taken:
+                    raise InputError(f"{parameter.flag}: {path} is {taken[where]} too")
+                taken.setdefault(where, parameter.flag)
 
 
 def seed_everything(settings: object) -> None:

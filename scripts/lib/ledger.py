@@ -25,8 +25,8 @@ from scripts.lib.outputs import temporary_path
 
 LEDGER = Path("results/backtest/trials")
 PIECE = 1 << 20
-# what only changes the statistics, or the stretch of time
-UNCOUNTED = ("draws", "confidence", "seed", "begin", "end", "folds", "fold")
+# what only changes the statistics, or cuts the time into equal stretches
+UNCOUNTED = ("draws", "confidence", "seed", "folds", "fold")
 RETURN = np.dtype([("date", "datetime64[ns]"), ("return", np.float64)])
 
 Array = np.ndarray[Any, Any]
@@ -76,7 +76,7 @@ def register(
     predictions: str,
     returns: tuple[Array, Array] | None = None,
 ) -> str:
-    """Enter a trial, and the returns of a stretch of it, unless they stand there; its name.
+    """Enter a trial and the returns of a stretch of it; its name.
 
     Args:
         ledger: its folder.
@@ -101,8 +101,7 @@ def _write_text(path: Path, text: str) -> None:
 
 
 def _enter(path: Path, write: Callable[[Path], None]) -> None:
-    if path.exists():
-        return
+    """Write a file whole. One that stands there is replaced: its returns may be those of an event file since mended."""
     temporary = temporary_path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

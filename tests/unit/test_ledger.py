@@ -17,12 +17,13 @@ DAYS = np.arange(np.datetime64("2024-01-01"), np.datetime64("2024-01-11"))
 
 def test_a_rerun_is_no_new_trial_and_a_fold_or_more_draws_neither(tmp_path: Path) -> None:
     settings = {"fee_bps": 5.0, "fold": 0, "folds": 2, "draws": 100, "seed": 0, "begin": None, "end": None}
-    for changes in ({}, {"fold": 1}, {"draws": 500}, {"seed": 7}, {"end": "2024-02-01"}):
+    for changes in ({}, {"fold": 1}, {"draws": 500}, {"seed": 7}):
         ledger.register(tmp_path, "data", settings | changes, "p")
     assert ledger.trials(tmp_path, "data") == 1
     ledger.register(tmp_path, "data", settings | {"fee_bps": 6.0}, "p")
     ledger.register(tmp_path, "data", settings, "other predictions")
-    assert ledger.trials(tmp_path, "data") == 3
+    ledger.register(tmp_path, "data", settings | {"begin": "2024-01-05"}, "p")  # dates can be shopped for, too
+    assert ledger.trials(tmp_path, "data") == 4
     assert ledger.trials(tmp_path, "other data") == 0
 
 
@@ -86,3 +87,10 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
 def test_a_trial_says_what_was_traded(tmp_path: Path) -> None:
     name = ledger.register(tmp_path, "data", {"fee": 1, "seed": 3}, "p")
     assert json.loads((tmp_path / "data" / f"{name}.json").read_text()) == {"predictions": "p", "settings": {"fee": 1}}
+
+
+def test_a_rerun_with_a_mended_file_of_events_replaces_the_returns(tmp_path: Path) -> None:
+    for value in (0.01, 0.02):
+        ledger.register(tmp_path, "data", {"fee": 1}, "p", (DAYS, np.full(10, value)))
+    found = ledger.trial_returns(tmp_path, "data")
+    np.testing.assert_array_equal(found.returns, np.full((10, 1), 0.02))

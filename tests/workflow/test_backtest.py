@@ -24,9 +24,8 @@ backtest:
   backtests:
     us-momentum:
       prices: us
-      signal: {rule: momentum, lookback: 120, skip: 5, every: 20, calendar: XNYS}
+      signal: {rule: momentum, lookback: 120, skip: 5, every: 20}
       trade: {calendar: XNYS, portfolio: {quantile: 0.2}, fee_bps: 5.0, slippage_bps: 5.0, borrow_rate: 0.01}
-      forecasts: {calendar: XNYS}
       sweep:
         grid: {signal.lookback: [60, 120], trade.portfolio.quantile: [0.1, 0.2]}
         folds: 2

@@ -133,11 +133,11 @@ PLOTS = (
     ),
     Plot(
         "lag_sensitivity", "What if", "Traded later, and with planted signals",
-        "Left: the same signals filled some periods later. Right: other fills; labels shuffled before the signal is"
-        " made; the true label as the signal (positive control); the signal with its sign flipped.",
-        "Late fills should cost a little. Shuffled labels should earn nothing, the positive control very much; else the"
-        " machinery is broken. Lines are bootstrap intervals.",
-        "A ratio that collapses with one period's delay (the signal may know its own fill price), or shuffled labels"
+        "Left: the same signals filled some periods later. Right: other fills; the signals of each date dealt"
+        " anew among its names; the true label as the signal (positive control); the signal with its sign flipped.",
+        "Late fills should cost a little. Dealt signals should earn nothing before costs, the positive control very"
+        " much; else the machinery is broken. They say nothing of look-ahead. Lines are bootstrap intervals.",
+        "A ratio that collapses with one period's delay (the signal may know its own fill price), or dealt signals"
         " that earn.", bars.lag_sensitivity,
     ),
     Plot(
