@@ -6,7 +6,7 @@ from scripts.backtest.runs import (
     SWEEP_PLOTS,
     TABLES,
     LineAccount,
-    account_folder,
+    account_json,
     all_trials,
     category_of,
     causality_of,
@@ -422,8 +422,8 @@ rule draw_tear_sheet:
         drawdowns="results/backtest/{backtest}/drawdowns.csv",
         contributions="results/backtest/{backtest}/contributions.csv",
         comparison="results/backtest/{backtest}/comparison.csv",
-        template=f"{workflow.basedir}/resources/tear_sheet.html.j2",
-        layout=f"{workflow.basedir}/resources/page.html.j2",
+        template=resource("tear_sheet.html.j2"),
+        layout=resource("page.html.j2"),
     output:
         page=report(
             "results/backtest/{backtest}/tear_sheet.html",

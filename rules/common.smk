@@ -1,4 +1,5 @@
 # What every rule file uses. No logic here: the functions live in scripts/lib, where they are tested.
+import os
 import shlex
 import sys
 
@@ -14,6 +15,8 @@ shell.prefix(f"set -euo pipefail; export PYTHONPATH={shlex.quote(workflow.basedi
 CONFIG = load_or_exit(config, look_for_files=workflow.is_main_process)
 
 settings = settings_of(CONFIG)
+# A file of the workflow as an input. Relative, so that a run that is moved together with its clone stays up to date.
+resource = lambda name: os.path.relpath(f"{workflow.basedir}/resources/{name}")
 growing = growing_to(CONFIG.site.memory_gb)
 
 

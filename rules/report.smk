@@ -8,12 +8,10 @@ rule write_overview:
         comparisons=expand(
             "results/backtest/{backtest}/comparison.csv", backtest=BACKTESTS
         ),
-        accounts=[
-            account_folder(ACCOUNTS, name) + "/account.json" for name in BACKTESTS
-        ],
+        accounts=[account_json(ACCOUNTS, name) for name in BACKTESTS],
         verdicts=VERDICTS,
-        template=f"{workflow.basedir}/resources/overview.html.j2",
-        layout=f"{workflow.basedir}/resources/page.html.j2",
+        template=resource("overview.html.j2"),
+        layout=resource("page.html.j2"),
     output:
         page=report(
             "results/report/overview.html",

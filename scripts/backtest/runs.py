@@ -287,9 +287,9 @@ def subject_of(wildcards: Any) -> str:
     return str(wildcards.backtest).removeprefix("orderbook-")
 
 
-def account_folder(accounts: Accounts, name: str) -> str:
-    """Folder of an account, another line's or one of ours."""
-    return accounts[name].folder if name in accounts else ACCOUNT.format(backtest=name)
+def account_json(accounts: Accounts, name: str) -> str:
+    """Description of an account, another line's or one of ours."""
+    return f"{accounts[name].folder if name in accounts else ACCOUNT.format(backtest=name)}/account.json"
 
 
 def causality_of(accounts: Accounts) -> Callable[[Any], str]:

@@ -113,7 +113,8 @@ def test_the_line_looks_at_nothing_that_came_later(results: Path) -> None:
     report = json.loads((results / f"orderbook/{FEED}/causality.json").read_text())
     assert report["status"] == "pass"
     assert report["cuts"]
-    assert {artifact["name"] for artifact in report["artifacts"] if artifact["compared"]} >= {"predictions"}
+    compared = {artifact["name"] for artifact in report["artifacts"] if artifact["compared"]}
+    assert compared >= {f"states {PARTS[0]}", f"features {PARTS[0]}", "scaling", "predictions test"}
 
 
 def test_the_agents_end_in_the_pages_of_all_backtests(results: Path) -> None:

@@ -82,7 +82,6 @@ def test_a_reader_finds_the_figures_by_name_and_nothing_comes_from_outside(
     browser.get(report.as_uri())
     wait_for_text(browser, "Tidemill")
     wait_for_text(browser, "Feed simulated: binance-usdm BTCUSDT")
-    click(browser, "Results")
     click(browser, "Order books")
     click(browser, "simulated")
     wait_for_text(browser, "price ladder, spread and depth")
@@ -99,10 +98,25 @@ def test_a_reader_finds_the_figures_by_name_and_nothing_comes_from_outside(
 
 def test_the_summary_is_a_table_in_the_report(report: Path, browser: webdriver.Chrome) -> None:
     browser.get(report.as_uri())
-    click(browser, "Results")
     click(browser, "Order books")
     click(browser, "all feeds")
     wait_for_text(browser, "summary of the feeds")
+
+
+@pytest.mark.parametrize(
+    ("category", "subcategory", "figure"),
+    [("Overview", "", "overview"), ("Backtests", "", "tear sheet"), ("Order books", "simulated", "tear sheet"),
+     ("Gates", "backtest", "gate of the backtest")],
+)  # fmt: skip
+def test_pages_are_found_by_name(
+    report: Path, browser: webdriver.Chrome, category: str, subcategory: str, figure: str
+) -> None:
+    browser.get(report.as_uri())
+    click(browser, category)
+    if subcategory:
+        click(browser, subcategory)
+    wait_for_text(browser, figure)
+    assert all(url == report.as_uri() for url in requests(browser))
 
 
 def test_no_figure_refers_to_an_external_address(finished_run: Path) -> None:
@@ -118,7 +132,10 @@ def test_the_zip_holds_the_same_figures(finished_run: Path, tmp_path: Path) -> N
     with zipfile.ZipFile(archive) as files:
         assert files.testzip() is None
         held = {files.read(name) for name in files.namelist() if name.endswith(".svg")}
-    assert {path.read_bytes() for path in finished_run.glob("results/**/*.svg")} <= held
+    # the plots of a tear sheet are inside of its page
+    tear_sheets = set(finished_run.glob("results/backtest/*/plots/*.svg"))
+    shown = set(finished_run.glob("results/**/*.svg")) - tear_sheets
+    assert {path.read_bytes() for path in shown} <= held
 
 
 def test_a_report_that_is_up_to_date_can_be_left_alone_and_an_older_one_is_not(finished: Path) -> None:

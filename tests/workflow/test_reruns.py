@@ -27,25 +27,62 @@ PROGRAMS = {
     "export_encoder": "scripts.orderbook.export_encoder",
     "train_agent": "scripts.orderbook.train_agent",
     "evaluate_agent": "scripts.orderbook.evaluate_agent",
+    "check_book_causality": "scripts.orderbook.check_book_causality",
+    "simulate_prices": "scripts.backtest.simulate_prices",
+    "compute_signal": "scripts.backtest.compute_signal",
+    "compute_trial_signal": "scripts.backtest.compute_signal",
+    "check_causality": "scripts.backtest.check_causality, scripts.backtest.compute_signal",  # which it starts
+    "require_causality": "scripts.backtest.require_causality",
+    "run_backtest": "scripts.backtest.run_backtest",
+    "run_trial": "scripts.backtest.run_backtest",
+    "run_benchmarks": "scripts.backtest.run_benchmarks",
+    "stress_backtest": "scripts.backtest.stress_backtest",
+    "evaluate_predictions": "scripts.backtest.evaluate_predictions",
+    "judge_sweep": "scripts.backtest.judge_sweep",
+    "judge_backtest": "scripts.backtest.judge_backtest",
+    "draw_tear_sheet": "scripts.backtest.draw_tear_sheet",
+    "evaluate_gate": "scripts.gates.evaluate_gate",
+    "write_overview": "scripts.report.write_overview",
 }
-AGENTS = {"train_agent", "evaluate_agent"}
+JUDGED = {"judge_backtest", "draw_tear_sheet", "evaluate_gate", "write_overview"}  # what follows an account
+CHECKED = {"require_causality", *JUDGED}
+AGENTS = {"train_agent", "evaluate_agent", "check_book_causality", *CHECKED}
 PRETRAINED = {"analyse_training", "test_inference", "export_encoder", *AGENTS}  # what follows pretrain_encoder
 BALANCED = {"pretrain_encoder", *PRETRAINED}
 PARSED = {"plot_book", "summarise_books", "extract_features", "explore_features", "balance_windows", *BALANCED}
+SIGNALLED = {"run_backtest", "run_benchmarks", "stress_backtest", "evaluate_predictions", *JUDGED}
+TRIED = {"run_trial", "judge_sweep", *JUDGED}
+NOTHING = set[str]()
 FOLLOWERS = {
     "simulate_book": {"parse_book", *PARSED},
     "parse_book": PARSED,
-    "plot_book": set[str](),
-    "summarise_books": set[str](),
+    "plot_book": NOTHING,
+    "summarise_books": NOTHING,
     "extract_features": {"explore_features"},
-    "explore_features": set[str](),
+    "explore_features": NOTHING,
     "balance_windows": BALANCED,
     "pretrain_encoder": PRETRAINED,
-    "analyse_training": set[str](),
-    "test_inference": set[str](),
-    "export_encoder": set[str](),
-    "train_agent": {"evaluate_agent"},
-    "evaluate_agent": set[str](),
+    "analyse_training": NOTHING,
+    "test_inference": NOTHING,
+    "export_encoder": NOTHING,
+    "train_agent": AGENTS - {"train_agent"},
+    "evaluate_agent": JUDGED,
+    "check_book_causality": CHECKED,
+    "simulate_prices": {"compute_signal", "compute_trial_signal", "check_causality", *CHECKED, *SIGNALLED, *TRIED},
+    "compute_signal": SIGNALLED,
+    "compute_trial_signal": TRIED,
+    "check_causality": CHECKED,
+    "require_causality": NOTHING,
+    "run_backtest": JUDGED,
+    "run_trial": TRIED - {"run_trial"},
+    "run_benchmarks": JUDGED,
+    "stress_backtest": JUDGED,
+    "evaluate_predictions": JUDGED,
+    "judge_sweep": JUDGED,
+    "judge_backtest": JUDGED - {"judge_backtest"},
+    "draw_tear_sheet": NOTHING,
+    "evaluate_gate": {"write_overview"},
+    "write_overview": NOTHING,
 }
 
 
@@ -115,16 +152,25 @@ def imported_files(program: str) -> set[str]:
         ("orderbook: {plot: {levels: 3}}", {"plot_book"}),
         ("orderbook: {parse: {depth: 5}}", {"parse_book"}),
         ("orderbook: {simulate: {seed: 7}}", {"simulate_book"}),
-        ("orderbook: {features: {rolling_windows: [10]}}", {"extract_features"}),
+        ("orderbook: {features: {rolling_windows: [10]}}", {"extract_features", "check_book_causality"}),
         ("orderbook: {explore: {lags: [1, 2]}}", {"explore_features"}),
         ("orderbook: {balance: {stride: 3}}", {"balance_windows"}),
         ("orderbook: {agent: {train: {gamma: 0.5}}}", {"train_agent"}),
-        ("orderbook: {agent: {evaluate: {draws: 200}}}", {"evaluate_agent"}),
+        ("orderbook: {agent: {evaluate: {draws: 200}}}", {"evaluate_agent", "check_book_causality"}),
         # evaluate_agent's settings change too, but Snakemake names the new agents as its reason
         ("orderbook: {agent: {trading: {fee_bps: 1.0}}}", {"train_agent"}),
         ("orderbook: {encoder: {pretrain: {mask_fraction: 0.5}}}", {"pretrain_encoder"}),
         ("orderbook: {encoder: {inference: {repeats: 11}}}", {"test_inference"}),
         ("orderbook: {encoder: {export: {windows: 3}}}", {"export_encoder"}),
+        ("backtest: {simulate: {seed: 3}}", {"simulate_prices"}),
+        ("backtest: {causality: {cuts: 2}}", {"check_causality"}),
+        (
+            "backtest: {backtests: {momentum: {trade: {fee_bps: 1.0}}}}",
+            {"run_backtest", "run_trial", "run_benchmarks", "stress_backtest"},
+        ),
+        ("backtest: {judge: {draws: 200}}", {"judge_backtest"}),
+        ("backtest: {tear_sheet: {trades_shown: 3}}", {"draw_tear_sheet"}),
+        ("gates: {backtest: {backtest: {checks: {drawdown: null}}}}", {"evaluate_gate"}),
         ("preflight: {check: {repeats: 2}}", {"check_gpus_pair", "check_gpus_node"}),
     ],
 )
@@ -156,5 +202,5 @@ def test_a_comment_in_an_environment_reruns_nothing_and_a_pin_its_rules(finished
     assert plan() == {}
     env.write_text(env.read_text().replace("orjson==3.13.0", "orjson==3.12.0"))
     planned = plan()
-    assert planned.keys() == PROGRAMS.keys()
+    assert planned.keys() == with_followers({"simulate_book"})
     assert "envs/data.yaml" in planned["simulate_book"]
