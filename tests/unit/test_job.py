@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from scripts.lib import job
 from scripts.lib.joblog import read_job_log
 from tests.conftest import ROOT, clean_environment
 
@@ -378,3 +379,20 @@ def test_failed_program_reads_back_as_failed(toy: Toy) -> None:
     assert read
     assert (read.failed, read.last, read.slurm_job) == (True, "a.raw: empty", None)
     assert read.end
+
+
+def test_outputs_that_are_one_file_or_an_input_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def copy(source: job.InputFile, first: job.OutputFile, second: job.OutputFile) -> None:
+        """Copy a file twice."""
+        for path in (first, second):
+            path.write_bytes(source.read_bytes())
+
+    source, target = tmp_path / "in.txt", tmp_path / "out.txt"
+    source.write_text("x")
+    for first, second, named in ((target, target, "--second"), (source, target, "--first")):
+        with pytest.raises(SystemExit) as ended:
+            job.run(copy, ["--source", str(source), "--first", str(first), "--second", str(second)])
+        assert ended.value.code == 2
+        assert named in capsys.readouterr().err
+    assert source.read_text() == "x"
+    assert not target.exists()
