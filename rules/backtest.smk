@@ -328,6 +328,13 @@ rule judge_backtest:
         trials=all_trials(CONFIG.backtest),
     output:
         metrics="results/backtest/{backtest}/metrics.json",
+        table=report(
+            "results/backtest/{backtest}/metrics.csv",
+            caption="../report/metrics.rst",
+            category=category_of,
+            subcategory=subject_of,
+            labels={"part": "all", "figure": "all figures, table"},
+        ),
         periods="results/backtest/{backtest}/periods.csv",
         drawdowns="results/backtest/{backtest}/drawdowns.csv",
         contributions="results/backtest/{backtest}/contributions.csv",
@@ -353,7 +360,7 @@ rule judge_backtest:
         files=options("account", *KNOWN, "prices", "splits", "dividends", "categories"),
         settings=settings("backtest.judge"),
     shell:
-        "python -m scripts.backtest.judge_backtest {params.files} --metrics {output.metrics}"
+        "python -m scripts.backtest.judge_backtest {params.files} --metrics {output.metrics} --table {output.table}"
         " --periods {output.periods} --drawdowns {output.drawdowns} --contributions {output.contributions}"
         " --comparison {output.comparison} --settings {params.settings:q} > {log} 2>&1"
 

@@ -45,6 +45,7 @@ def main(
     contributions: job.OutputFile,
     comparison: job.OutputFile,
     settings: JudgeSettings,
+    table: job.OutputFile | None = None,
     positions: job.InputFile | None = None,
     stress: job.InputFile | None = None,
     figures: job.InputFile | None = None,
@@ -73,6 +74,7 @@ def main(
         contributions: CSV with asset, category, profit (currency), share (of all |profits|), trades
         comparison: CSV with the figures of the strategy (first row) and of each benchmark
         settings: draws, confidence, blocks
+        table: CSV of the plain figures of the JSON: figure, value, low, high, definition
         positions: Parquet with date, asset, units, value; needed where there are no prices
         stress: stress.csv of stress_backtest
         figures: figures.csv of evaluate_predictions
@@ -85,9 +87,9 @@ def main(
         categories: CSV with asset, category
         ledger: folder of the trials
     """
-    table = read_equity(equity)
+    path = read_equity(equity)
     evidence = Evidence(
-        table, read_trades(trades), read_benchmarks(benchmarks, table.dates), read_traded(benchmarks),
+        path, read_trades(trades), read_benchmarks(benchmarks, path.dates), read_traded(benchmarks),
         read_description(account), settings,
     )  # fmt: skip
     known: Figures = {
@@ -103,18 +105,33 @@ def main(
         **trial_figures(evidence, trials_of(evidence, ledger), compared, reasons),
         **known, **assets.capacity(evidence, names, market),
         "return_without_best_3_names": assets.without_best_names(evidence, profit),
-        "profit_of_no_asset": float(table.equity[-1] - table.equity[0] - profit.sum()),
+        "profit_of_no_asset": float(path.equity[-1] - path.equity[0] - profit.sum()),
         **origin(evidence, equity),
     }  # fmt: skip
     for key, reason in reasons.items():
         log.warning("%s: undefined: %s", key, reason)
     write_json(metrics, found | {"reasons": reasons, "definitions": definitions(evidence, found)})
+    if table:
+        write_csv(table, figure_rows(found, definitions(evidence, found)), FIGURES, DIGITS)
     write_csv(periods, stretches.period_rows(evidence), stretches.PERIODS, DIGITS)
     write_csv(drawdowns, stretches.drawdown_rows(evidence), stretches.DRAWDOWNS, DIGITS)
     rows = assets.contribution_rows(names, profit, read_categories(categories))
     write_csv(contributions, rows, assets.CONTRIBUTIONS, DIGITS)
     write_csv(comparison, comparison_rows(evidence, compared), COLUMNS, DIGITS)
     log.info("Sharpe ratio %.3f, deflated %s at %d trials", found["sharpe"], found["deflated_sharpe"], found["trials"])
+
+
+FIGURES = ("figure", "value", "low", "high", "definition")
+
+
+def figure_rows(found: Figures, texts: dict[str, str]) -> list[Figures]:
+    """Rows of the table: every figure that is a number, with its interval where it has one."""
+    rows = []
+    for key, value in sorted(found.items()):
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            low, high = found.get(f"{key}_interval") or (None, None)
+            rows.append({"figure": key, "value": value, "low": low, "high": high, "definition": texts.get(key, "")})
+    return rows
 
 
 def account_figures(evidence: Evidence) -> Figures:

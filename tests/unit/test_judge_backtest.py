@@ -454,3 +454,16 @@ def test_bad_input_is_one_line(case: Case, capsys: pytest.CaptureFixture[str], s
     assert case.code() == 2
     assert reason in capsys.readouterr().err.strip().splitlines()[-1]
     assert not list((case.folder / "out").iterdir())
+
+
+def test_every_number_of_the_json_is_in_the_table(case: Case) -> None:
+    table = case.folder / "figures-of-all.csv"
+    case.words = ["--table", table]
+    metrics = case.judge().metrics
+    rows = pd.read_csv(table).set_index("figure")
+    numbers = {key for key, value in metrics.items() if isinstance(value, int | float) and not isinstance(value, bool)}
+    assert numbers == set(rows.index)
+    for key in ("sharpe", "break_even_bps", "deflated_sharpe", "beta", "trials"):
+        assert rows.loc[key, "value"] == metrics[key]
+    assert list(rows.loc["sharpe", ["low", "high"]]) == metrics["sharpe_interval"]
+    assert "252" in rows.loc["sharpe", "definition"]
