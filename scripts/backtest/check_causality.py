@@ -75,7 +75,7 @@ class DailySignal:
         """Write the prices, and what is beside them, with the rows after the cut's date changed."""
         random, day = np.random.default_rng(seed), np.datetime64(cut.name, "D")
         return sum(
-            change_after(path, folder / path.name, day, random, sessions=name == PRICES)
+            change_after(path, folder / changed_name(name, path), day, random, sessions=name == PRICES)
             for name, path in self._inputs.items()
         )
 
@@ -83,9 +83,14 @@ class DailySignal:
         """Run the command."""
         folder.mkdir(parents=True)
         target = folder / f"{PREDICTIONS}.{self._settings.format}"
-        paths = {name: inputs / path.name if inputs else path for name, path in self._inputs.items()}
+        paths = {name: inputs / changed_name(name, path) if inputs else path for name, path in self._inputs.items()}
         run_command(self._words, paths | {PREDICTIONS: target})
         yield Artifact(PREDICTIONS, lambda: read_artifact(target))
+
+
+def changed_name(name: str, path: Path) -> str:
+    """Name of an input's changed copy: files of different folders may have the same one."""
+    return f"{name}{path.suffix}"
 
 
 def words_of(command: str, given: Sequence[str]) -> list[str]:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scripts.backtest.panel import Array, Panel
+from scripts.backtest.panel import Array, Event, Panel
 
 BASIS_POINT = 1e-4
 
@@ -46,8 +46,8 @@ def fill(units: Array, prices: Array, impact: Array, costs: Costs) -> tuple[Arra
 class Market:
     """How deep the market is, from the sessions before an order."""
 
-    def __init__(self, panel: Panel, costs: Costs) -> None:
-        self._panel, self._costs = panel, costs
+    def __init__(self, panel: Panel, costs: Costs, splits: tuple[Event, ...] = ()) -> None:
+        self._panel, self._costs, self._splits = panel, costs, splits
 
     def impact(self, session: int, assets: Array, units: Array) -> Array:
         """(orders,) square-root impact: Y x daily volatility x sqrt(units / mean daily volume), as a fraction.
@@ -60,7 +60,7 @@ class Market:
         costs, start = self._costs, max(session - self._costs.impact_days, 0)
         if costs.impact == 0:
             return np.zeros(len(assets))
-        closes, volumes = self._panel.close[start:session, assets], self._panel.volume[start:session, assets]
+        closes, volumes = self._window(start, session, assets)
         with np.errstate(invalid="ignore", divide="ignore"):
             returns = np.diff(closes, axis=0) / closes[:-1]
             known = np.isfinite(returns).sum(axis=0) > 1
@@ -70,3 +70,13 @@ class Market:
             impact = np.where(traded > 0, costs.impact * spread * np.sqrt(np.abs(units) / traded), np.nan)
         worst = np.nanmax(impact) if np.isfinite(impact).any() else costs.impact * 0.02
         return np.where(np.isfinite(impact), impact, worst)
+
+    def _window(self, start: int, session: int, assets: Array) -> tuple[Array, Array]:
+        """(sessions, orders) closes and volumes before `session`, in the units that are traded at it."""
+        closes, volumes = self._panel.close[start:session, assets], self._panel.volume[start:session, assets]
+        for event in self._splits:
+            if start < event.session <= session:
+                column = assets == event.asset
+                closes[: event.session - start, column] /= event.value
+                volumes[: event.session - start, column] *= event.value
+        return closes, volumes

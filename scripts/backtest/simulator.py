@@ -132,7 +132,7 @@ class _Run:
     ) -> None:
         self.panel, self.contract, self.first, self.account = panel, contract, first, account
         self.marks = marks(panel, events.splits)
-        self.market = Market(panel, contract.costs)
+        self.market = Market(panel, contract.costs, events.splits)
         self.fills = panel.close if contract.at_close else panel.open
         self.complete = bool(self.fills.min() > 0 and self.marks.min() > 0)  # no hole anywhere: no need to look again
         self.targets = {int(session): weights for session, weights in zip(plan.sessions, plan.weights, strict=True)}

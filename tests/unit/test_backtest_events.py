@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from scripts.backtest.costs import Costs, Market
 from scripts.backtest.panel import Event, Events, Panel
 from scripts.backtest.planning import read_market, read_signals, total_returns
 from scripts.backtest.settings import BacktestSettings, Portfolio
@@ -31,6 +32,20 @@ def test_a_split_on_the_day_of_a_delisting_changes_the_units_and_not_the_value()
     path = simulate(market, Plan(np.array([0]), np.array([[1.0, 0.0]])), Contract(1000.0), events)
     np.testing.assert_allclose(path.equity, 1000.0)
     assert path.trades["price"][-1] == pytest.approx(100.0)
+
+
+@pytest.mark.parametrize("session", [12, 15, 19])
+def test_a_split_changes_no_impact(session: int) -> None:
+    """The same order, in prices and volumes that jump at a split 2:1 and in ones that do not."""
+    random = np.random.default_rng(0)
+    close = 50 * np.exp(np.cumsum(random.normal(0, 0.01, (20, 2)), axis=0))
+    smooth = panel(close.tolist())
+    ratio = np.where(np.arange(20) < 12, 1.0, 2.0)[:, None] * [1.0, 0.0] + [0.0, 1.0]
+    split = smooth._replace(close=close / ratio, volume=smooth.volume * ratio)
+    costs, assets = Costs(impact=1.0, impact_days=10), np.array([0, 1])
+    expected = Market(smooth, costs).impact(session, assets, np.array([1000.0, -500.0]))
+    found = Market(split, costs, (Event(12, 0, 2.0),)).impact(session, assets, np.array([2000.0, -500.0]))
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
 def test_total_returns_hold_what_an_account_would_earn() -> None:
