@@ -310,7 +310,7 @@ class TestBadInput:
         [
             (lambda table: table[:1], "1 rows"),
             (lambda table: table.assign(equity=np.nan), "not a number"),
-            (lambda table: table.assign(equity="nan"), "row 2: equity nan"),
+            (lambda table: table.assign(equity="nan"), "row 2: equity 'nan': not finite"),
             (lambda table: table.assign(equity=0.0), "row 2: equity 0"),
             (lambda table: table.drop(columns="turnover"), "no column 'turnover'"),
         ],
