@@ -22,10 +22,10 @@ from scripts.backtest.judging.evidence import (
 )
 from scripts.backtest.judging.trials import trial_figures, trials_of
 from scripts.backtest.settings import JudgeSettings
-from scripts.backtest.tables import write_json
 from scripts.lib import job
 from scripts.lib import ledger as trial_ledger
 from scripts.lib.account import read_benchmarks, read_description, read_equity, read_traded, read_trades
+from scripts.lib.documents import write_object
 from scripts.lib.figures import DEFINITIONS, method_of, words_of
 from scripts.lib.joblog import log
 from scripts.lib.tables import write_csv
@@ -110,7 +110,7 @@ def main(
     }  # fmt: skip
     for key, reason in reasons.items():
         log.warning("%s: undefined: %s", key, reason)
-    write_json(metrics, found | {"reasons": reasons, "definitions": definitions(evidence, found)})
+    write_object(metrics, found | {"reasons": reasons, "definitions": definitions(evidence, found)})
     if table:
         write_csv(table, figure_rows(found, definitions(evidence, found)), FIGURES, DIGITS)
     write_csv(periods, stretches.period_rows(evidence), stretches.PERIODS, DIGITS)

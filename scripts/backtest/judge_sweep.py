@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
-
 from scripts.backtest.settings import SweepSettings
 from scripts.backtest.sweep import grid_of, join, read_account, table_rows
-from scripts.backtest.sweep_figures import judge, plain
+from scripts.backtest.sweep_figures import judge
 from scripts.backtest.sweep_plots import draw_fan, draw_heatmap, draw_logits
 from scripts.backtest.sweep_trials import all_trials
 from scripts.backtest.tear_sheet.frame import house_style
 from scripts.lib import job
+from scripts.lib.documents import write_object
 from scripts.lib.errors import InputError
 from scripts.lib.joblog import log
 from scripts.lib.plots import save_svg
@@ -55,9 +54,7 @@ def main(
     earned = [read_account(path) for path in track(paths, "read", len(paths), "trials")]
     sweep = judge(grid, earned, join(grid, earned, paths), settings)
     write_csv(table, table_rows(grid, trials, earned))
-    summary.write_text(
-        json.dumps(plain(sweep.figures), indent=2, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8"
-    )
+    write_object(summary, sweep.figures)
     with house_style():
         save_svg(draw_heatmap(sweep, title), heatmap, f"{title}: Sharpe ratio over the parameters")
         save_svg(draw_logits(sweep, title), logits, f"{title}: probability of overfitting")

@@ -119,10 +119,6 @@ def read_account(path: Path) -> Account:
         InputError: it cannot be read, starts without money, or holds a value that is not finite.
     """
     table = read_equity(path)
-    wrong = np.flatnonzero(~np.isfinite(table.equity) | ~np.isfinite(table.turnover))
-    if len(wrong) or table.equity[0] <= 0:
-        row = int(wrong[0]) if len(wrong) else 0
-        raise InputError(f"{path}: row {row + 2}: equity {table.equity[row]:g}, turnover {table.turnover[row]:g}")
     earned = metrics.returns_of(table.equity)
     returns = np.zeros(len(table.equity) - 1)
     returns[: len(earned)] = earned

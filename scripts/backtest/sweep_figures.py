@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -127,12 +127,3 @@ def _spread(means: Array, what: str, reasons: dict[str, str]) -> float | None:
         reasons[f"spread_over_{what}s"] = f"fewer than two {what}s with a Sharpe ratio"
         return None
     return float(np.std(means, ddof=1))
-
-
-def plain(value: Any) -> Any:
-    """Figures as JSON takes them: null for what is not finite."""
-    if isinstance(value, Mapping):
-        return {key: plain(part) for key, part in value.items()}
-    if isinstance(value, list):
-        return [plain(part) for part in value]
-    return None if isinstance(value, float) and not np.isfinite(value) else value

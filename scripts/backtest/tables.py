@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -76,17 +74,3 @@ def dates(path: Path, table: pd.DataFrame, column: str = "date") -> Array:
 
 def _is_time(cells: pd.Series) -> bool:
     return bool(pd.api.types.is_datetime64_any_dtype(cells))
-
-
-def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Write figures as JSON with sorted keys; what is not finite is null."""
-    text = json.dumps(_plain(values), indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False)
-    path.write_text(text + "\n", encoding="utf-8")
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _plain(part) for key, part in value.items()}
-    if isinstance(value, list):
-        return [_plain(part) for part in value]
-    return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import math
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
 
 from scripts.gates.artifacts import digest_of, digests, named
 from scripts.gates.checks import FAIL, WAIVED
@@ -14,7 +12,7 @@ from scripts.gates.inputs import day_of
 from scripts.gates.record import Entry, Manifest, enter, refuse_changed, store
 from scripts.gates.verdict import Verdict, ran_out, read_verdict
 from scripts.lib import job
-from scripts.lib.documents import read_object
+from scripts.lib.documents import read_object, without_nan
 from scripts.lib.errors import InputError, Refusal
 from scripts.lib.joblog import log
 
@@ -72,15 +70,6 @@ def refuse_other_metrics(verdict: Verdict, metrics: Path) -> None:
     """Raises: InputError: not the figures that were judged."""
     if digests({"metrics": metrics})["metrics"] != verdict.judged.metrics.sha256:
         raise InputError(f"{metrics}: not the figures that were judged; judge it again")
-
-
-def without_nan(value: Any) -> Any:
-    """JSON values with null for what is not finite."""
-    if isinstance(value, dict):
-        return {key: without_nan(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [without_nan(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def write_marker(path: Path, entry: Entry, folder: Path) -> None:

@@ -420,10 +420,5 @@ def stamp_text(stamp: int) -> str:
     return f"{np.datetime64(stamp, 'ns')}Z"
 
 
-def date_stamps(days: Array) -> Array:
-    """(n,) int64 stamps of datetime64 days: their last nanosecond."""
-    return days.astype("datetime64[D]").astype(np.int64) * DAY_NS + (DAY_NS - 1)
-
-
 def remove(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)

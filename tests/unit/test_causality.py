@@ -25,7 +25,6 @@ from scripts.lib.causality import (
     Cut,
     Table,
     check,
-    date_stamps,
     document,
     evenly,
     first_difference,
@@ -475,8 +474,7 @@ def test_a_column_that_comes_later_differs() -> None:
     assert (found.column, found.stamp) == ("p_up", ns(0))
 
 
-def test_dates_stand_for_their_end_and_cuts_are_inside() -> None:
-    assert date_stamps(np.array(["1970-01-01", "1970-01-03"], "datetime64[D]")).tolist() == [ns(0), ns(2)]
+def test_cuts_are_inside() -> None:
     assert evenly(np.arange(100), 3).tolist() == [25, 50, 74]
     assert evenly(np.arange(1), 3).tolist() == [0]
     assert evenly(np.arange(0), 3).tolist() == []
