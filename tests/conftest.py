@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,13 +17,15 @@ SNAKEMAKE = ROOT / ".venv" / "bin" / "snakemake"
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
+ON_SIGTERM = signal.getsignal(signal.SIGTERM)
+
 
 @pytest.fixture(autouse=True)
-def sigterm() -> Iterator[None]:
-    """A program that a test runs in this process sets a handler of SIGTERM; the tests after it get the old one back."""
-    before = signal.getsignal(signal.SIGTERM)
-    yield
-    signal.signal(signal.SIGTERM, before)
+def sigterm() -> None:
+    """Every test begins with pytest's own handler: a program run in this process, by a test or by a fixture of a whole
+    module, leaves its own behind.
+    """
+    signal.signal(signal.SIGTERM, ON_SIGTERM)
 
 
 @pytest.fixture
