@@ -31,7 +31,7 @@ def main(
     """What a sweep over settings, seeds and folds says: table, heat map, overfitting, dispersion.
 
     A setting's folds are joined by date and its seeds averaged; dates that some setting lacks are left out. After a
-    ruin an account earns 0. Sharpe ratios are those of a year of 252 sessions.
+    ruin an account earns 0. Sharpe ratios are those of a year.
 
     Args:
         table: CSV with one row a trial: its values, seed, fold and figures
@@ -51,7 +51,7 @@ def main(
     if len(paths) != len(trials):
         raise InputError(f"--equity: {len(paths)} files for {len(trials)} trials")
     grid = grid_of(trials)
-    earned = [read_account(path) for path in track(paths, "read", len(paths), "trials")]
+    earned = [read_account(path, settings.sessions_a_year) for path in track(paths, "read", len(paths), "trials")]
     sweep = judge(grid, earned, join(grid, earned, paths), settings)
     write_csv(table, table_rows(grid, trials, earned))
     write_object(summary, sweep.figures)

@@ -120,7 +120,8 @@ def plan_of(
     weights = weights_of(known.signals, settings.portfolio)
     if settings.portfolio.volatility_target is not None:
         adjusted = forward_adjusted(marks(panel, market.events.splits), market.events)
-        weights = volatility_scaled(weights, decided_sessions(known, panel, opens), adjusted, settings.portfolio)
+        decided = decided_sessions(known, panel, opens)
+        weights = volatility_scaled(weights, decided, adjusted, settings.portfolio, settings.sessions_a_year)
     in_time = sessions < len(panel.sessions)
     last = np.append(sessions[1:] != sessions[:-1], True) if len(sessions) else in_time
     taken = in_time & last

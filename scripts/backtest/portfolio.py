@@ -13,8 +13,6 @@ import numpy as np
 from scripts.backtest.panel import Array, carried
 from scripts.backtest.settings import Portfolio
 
-SESSIONS_A_YEAR = 252
-
 
 def weights_of(signals: Array, portfolio: Portfolio) -> Array:
     """(R, N) target weights of signals (R, N), NaN where an asset has none."""
@@ -116,7 +114,9 @@ def _net_limited(weights: Array, most: float) -> Array:
     return scaled
 
 
-def volatility_scaled(weights: Array, decided: Array, closes: Array, portfolio: Portfolio) -> Array:
+def volatility_scaled(
+    weights: Array, decided: Array, closes: Array, portfolio: Portfolio, sessions_a_year: float
+) -> Array:
     """Scale each row of weights so that its volatility over the sessions before the decision is the target.
 
     Args:
@@ -124,6 +124,7 @@ def volatility_scaled(weights: Array, decided: Array, closes: Array, portfolio: 
         decided: (R,) the last session whose close is known when the weights are decided.
         closes: (T, N) adjusted for splits; NaN where there is no price.
         portfolio: target (a year), sessions, and the largest gross that scaling may lead to.
+        sessions_a_year: by which the volatility of a session becomes that of a year.
     """
     if portfolio.volatility_target is None:
         return weights
@@ -134,7 +135,7 @@ def volatility_scaled(weights: Array, decided: Array, closes: Array, portfolio: 
         held = np.flatnonzero(weights[row])
         with np.errstate(invalid="ignore", divide="ignore"):
             returns = np.nan_to_num(np.diff(window[:, held], axis=0) / window[:-1, held]) @ weights[row, held]
-        volatility = returns.std(ddof=1) * np.sqrt(SESSIONS_A_YEAR) if len(returns) > 1 else 0.0
+        volatility = returns.std(ddof=1) * np.sqrt(sessions_a_year) if len(returns) > 1 else 0.0
         gross = np.abs(weights[row]).sum()
         if volatility > 0 and gross > 0:
             scaled[row] *= min(portfolio.volatility_target / volatility, most / gross)

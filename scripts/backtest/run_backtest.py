@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from scripts.backtest import metrics as figures
+from scripts.backtest.cutoff import cutoff_bands
 from scripts.backtest.panel import Array, Panel
 from scripts.backtest.planning import contract_of, contract_sentences, plan_of, read_market, read_signals
 from scripts.backtest.price_checks import suspected_splits
@@ -96,9 +97,12 @@ def main(
         metrics.write_text(json.dumps(found, indent=2, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
     if account:
         totals = {"borrow": path.borrow, "interest": path.interest, "dividends": path.dividends}
+        last = market.panel.sessions[path.first + len(path.equity) - 1]
         write_description(account, Description(
-            name=name, line="backtest", data=data, trial=trial, periods_a_year=figures.PERIODS, period="session",
-            contract=contract_sentences(settings), counts={**counts, **totals}, settings=chosen, simulated=simulated,
+            name=name, line="backtest", data=data, trial=trial,
+            periods_a_year=settings.sessions_a_year, period="session", contract=contract_sentences(settings),
+            counts={**counts, **totals}, settings=chosen, simulated=simulated,
+            bands=cutoff_bands(settings.model_cutoff, known.day[0], last),
         ))  # fmt: skip
     log.info("%d sessions, %d trades: %s -> %s", len(path.equity), len(path.trades), settings.initial_cash,
              round(float(path.equity[-1]), 2))  # fmt: skip
@@ -114,21 +118,21 @@ def judged(path: AccountPath, settings: BacktestSettings, trials: int) -> dict[s
     """Figures of a path; null where there is too little to say."""
     equity = np.append(settings.initial_cash, path.equity)
     returns = figures.returns_of(equity)
-    trades = path.trades
+    trades, year = path.trades, settings.sessions_a_year
     traded = float(np.abs(trades["units"]) @ trades["price"])
     report = {
         "final_equity": float(equity[-1]),
         "total_return": float(equity[-1] / equity[0] - 1),
-        "growth_rate": figures.growth_rate(equity),
-        "sharpe": figures.sharpe(returns),
-        "sharpe_interval": figures.sharpe_interval(returns, settings.draws, settings.confidence, settings.seed),
+        "growth_rate": figures.growth_rate(equity, year),
+        "sharpe": figures.sharpe(returns, year),
+        "sharpe_interval": figures.sharpe_interval(returns, settings.draws, settings.confidence, settings.seed, year),
         "max_drawdown": figures.max_drawdown(equity),
         "fees": float(trades["fee"].sum()),
         "slippage": float(trades["slippage"].sum()),
         "borrow": path.borrow,
         "interest": path.interest,
         "dividends": path.dividends,
-        "turnover": figures.annual_turnover(traded, equity),
+        "turnover": figures.annual_turnover(traded, equity, year),
         "trades": len(trades),
         "sessions": len(path.equity),
         "trials": trials,

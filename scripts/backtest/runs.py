@@ -179,7 +179,7 @@ def sweep_settings(backtest: BacktestLineConfig) -> Callable[[Any], str]:
         entry = backtest.backtests[wildcards.backtest]
         assert entry.sweep is not None
         tried = {key: getattr(entry.sweep, key) for key in ("grid", "seeds", "folds")}
-        chosen = {key: getattr(entry.trade, key) for key in ("draws", "confidence", "seed")}
+        chosen = {key: getattr(entry.trade, key) for key in ("draws", "confidence", "seed", "sessions_a_year")}
         return json.dumps(tried | chosen)  # the order of the grid's keys is the order of the trials
 
     return settings

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from scripts.backtest.tear_sheet.settings import TearSheetSettings
 from scripts.lib.settings import Name, Settings
@@ -59,6 +60,8 @@ class BacktestSettings(Settings):
     """Exchange calendar (exchange_calendars' name, such as XNYS) of all assets, for prices without a column `calendar`
     that names each asset's own: prices on other days are left out and counted, and instants are compared with its
     opening times. null: every date of the prices is a session and opens at 00:00 UTC."""
+    sessions_a_year: int = Field(252, ge=1, le=366)
+    """Sessions by which figures become those of a year: 252 of an exchange, 365 of a market that never closes."""
     no_price: Literal["wait", "lapse"] = "wait"
     """What an order does whose asset has no price at the fill: wait for the next one (until the next rebalance), or
     lapse."""
@@ -92,6 +95,9 @@ class BacktestSettings(Settings):
     """Confidence of intervals."""
     seed: int = Field(0, ge=0, le=2**32 - 1)
     """Seed of the bootstrap."""
+    model_cutoff: str | None = Field(None, pattern=DAY)
+    """Last day of what the model behind the predictions was trained on, of a language model its cutoff: the page tells
+    what was earned before and after it. null: not known."""
     begin: str | None = Field(None, pattern=DAY)
     """First day whose signals are traded, such as 2015-01-01; null: all."""
     end: str | None = Field(None, pattern=DAY)
@@ -104,6 +110,13 @@ class BacktestSettings(Settings):
     """Share of the assets that may be traded, drawn at random: how much hangs on a few names."""
     universe_seed: int = Field(0, ge=0, le=2**32 - 1)
     """Seed of that draw."""
+
+    @field_validator("model_cutoff", "begin", "end")
+    @classmethod
+    def _it_is_a_day(cls, day: str | None) -> str | None:
+        if day is not None:
+            date.fromisoformat(day)
+        return day
 
     @model_validator(mode="after")
     def _the_fold_is_one_of_them(self) -> Self:
@@ -392,6 +405,8 @@ class SweepSettings(Settings):
     """With a grid: seeds of the draws of the universe."""
     folds: int = Field(1, ge=1, le=1_000)
     """With a grid: equal stretches of time."""
+    sessions_a_year: int = Field(252, ge=1, le=366)
+    """Sessions by which Sharpe ratios and turnover become those of a year, as in the backtests."""
     blocks: int = Field(16, ge=2, le=20, multiple_of=2)
     """Blocks of time whose halves are compared for the probability of overfitting, an even number."""
     size: float = Field(0.05, gt=0, le=0.5)

@@ -101,13 +101,13 @@ def row_of(variant: Variant, market: Market, first: int) -> Row:
     plan, _ = plan_of(variant.known, market, settings, variant.lag)
     path = simulate(market.panel, plan, contract_of(settings), market.events, first)
     equity = np.append(settings.initial_cash, path.equity)
-    returns = metrics.returns_of(equity)
-    low, high = metrics.sharpe_interval(returns, settings.draws, settings.confidence, settings.seed)
+    returns, year = metrics.returns_of(equity), settings.sessions_a_year
+    low, high = metrics.sharpe_interval(returns, settings.draws, settings.confidence, settings.seed, year)
     traded = float(np.abs(path.trades["units"]) @ path.trades["price"])
     return {
         "family": variant.family, "setting": variant.setting, "total_return": float(equity[-1] / equity[0] - 1),
-        "sharpe": metrics.sharpe(returns), "low": low, "high": high,
-        "turnover": metrics.annual_turnover(traded, equity), "final_equity": float(equity[-1]), "n": len(returns),
+        "sharpe": metrics.sharpe(returns, year), "low": low, "high": high,
+        "turnover": metrics.annual_turnover(traded, equity, year), "final_equity": float(equity[-1]), "n": len(returns),
         "draws": settings.draws, "confidence": settings.confidence, "seed": settings.seed,
     }  # fmt: skip
 

@@ -112,7 +112,7 @@ def levels(grid: Grid, key: str) -> list[Value]:
     return [*sorted(numbers)] if len(numbers) == len(found) else found
 
 
-def read_account(path: Path) -> Account:
+def read_account(path: Path, sessions_a_year: float) -> Account:
     """Figures and returns of an equity.csv.
 
     Raises:
@@ -123,10 +123,11 @@ def read_account(path: Path) -> Account:
     returns = np.zeros(len(table.equity) - 1)
     returns[: len(earned)] = earned
     moved = float(np.ptp(table.equity)) > 0
+    traded = float(np.abs(table.turnover) @ np.maximum(table.equity, 0))
     return Account(
-        table.dates[1:], returns, metrics.sharpe(earned), float(table.equity[-1] / table.equity[0] - 1),
-        metrics.max_drawdown(table.equity),
-        metrics.annual_turnover(float(np.abs(table.turnover) @ np.maximum(table.equity, 0)), table.equity),
+        table.dates[1:], returns, metrics.sharpe(earned, sessions_a_year),
+        float(table.equity[-1] / table.equity[0] - 1), metrics.max_drawdown(table.equity),
+        metrics.annual_turnover(traded, table.equity, sessions_a_year),
         "ruined" if (table.equity <= 0).any() else "" if moved else "motionless",
     )  # fmt: skip
 

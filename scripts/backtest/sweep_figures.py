@@ -107,15 +107,15 @@ def figures_of(
     setting: int, grid: Grid, joined: Joined, found: Array, settings: SweepSettings, reasons: dict[str, str]
 ) -> Figures:
     """A setting's Sharpe ratios: their mean, how they scatter, and that of its joined returns with an interval."""
-    own, returns = found[setting], joined.means[setting]
-    interval = metrics.sharpe_interval(returns, settings.draws, settings.confidence, settings.seed)
+    own, returns, year = found[setting], joined.means[setting], settings.sessions_a_year
+    interval = metrics.sharpe_interval(returns, settings.draws, settings.confidence, settings.seed, year)
     return {
         "values": _values(grid, setting),
         "mean_sharpe": float(np.nanmean(own)), "lowest_sharpe": float(np.nanmin(own)),
         "highest_sharpe": float(np.nanmax(own)),
         "spread_over_seeds": _spread(means_of(own), "seed", reasons),
         "spread_over_folds": _spread(means_of(own.T), "fold", reasons),
-        "joined_sharpe": metrics.sharpe(returns), "joined_sharpe_interval": interval,
+        "joined_sharpe": metrics.sharpe(returns, year), "joined_sharpe_interval": interval,
         "joined_total_return": float(np.prod(1 + returns) - 1) if len(returns) else None,
     }  # fmt: skip
 

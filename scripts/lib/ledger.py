@@ -25,8 +25,8 @@ from scripts.lib.outputs import temporary_path
 
 LEDGER = Path("results/backtest/trials")
 PIECE = 1 << 20
-# what only changes the statistics, or cuts the time into equal stretches
-UNCOUNTED = ("draws", "confidence", "seed", "folds", "fold")
+# what only changes the statistics or the page, or cuts the time into equal stretches
+UNCOUNTED = ("draws", "confidence", "seed", "folds", "fold", "model_cutoff")
 RETURN = np.dtype([("date", "datetime64[ns]"), ("return", np.float64)])
 
 Array = np.ndarray[Any, Any]

@@ -78,9 +78,9 @@ def test_a_volatility_target_looks_back_only() -> None:
     closes = 100 * np.exp(np.cumsum(random.normal(0, 0.01, (300, 2)), axis=0))
     portfolio = Portfolio(volatility_target=0.1, volatility_sessions=60, max_gross=10)
     given = np.array([[0.5, 0.5]])
-    row = volatility_scaled(given, np.array([200]), closes, portfolio)
+    row = volatility_scaled(given, np.array([200]), closes, portfolio, 252)
     returns = (closes[141:201] / closes[140:200] - 1) @ row[0]
     assert returns.std(ddof=1) * np.sqrt(252) == pytest.approx(0.1)
     later = closes.copy()
     later[201:] *= random.uniform(0.1, 9, later[201:].shape)
-    assert (volatility_scaled(given, np.array([200]), later, portfolio) == row).all()
+    assert (volatility_scaled(given, np.array([200]), later, portfolio, 252) == row).all()

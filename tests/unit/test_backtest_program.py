@@ -218,3 +218,20 @@ def test_figures_agree_with_empyrical(backtest: Run) -> None:
     assert metrics["growth_rate"] == pytest.approx(empyrical.cagr(returns), rel=1e-9)
     low, high = metrics["sharpe_interval"]
     assert low < metrics["sharpe"] < high
+
+
+def test_a_year_of_a_market_that_never_closes(backtest: Run) -> None:
+    import empyrical
+
+    metrics, equity = backtest({"sessions_a_year": 365}), backtest.equity["equity"]
+    returns = equity.pct_change().dropna().to_numpy()
+    assert metrics["sharpe"] == pytest.approx(empyrical.sharpe_ratio(returns, annualization=365), rel=1e-9)
+    assert metrics["growth_rate"] == pytest.approx(empyrical.cagr(returns, annualization=365), rel=1e-9)
+    at_an_exchange = backtest({"sessions_a_year": 252})
+    assert metrics["turnover"] / at_an_exchange["turnover"] == pytest.approx(365 / 252)
+    assert metrics["final_equity"] == at_an_exchange["final_equity"]
+
+
+def test_a_day_that_no_calendar_has(backtest: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert backtest.code({"model_cutoff": "2015-02-30"}) == 2
+    assert "model_cutoff" in capsys.readouterr().err

@@ -167,6 +167,7 @@ def test_the_best_benchmark_is_a_named_one(case: Case) -> None:
 
 
 def test_tables_are_those_of_pandas(case: Case) -> None:
+    case.account.description["bands"] = []
     found = case.judge()
     tables = {"periods": account_files.periods(case.account), "drawdowns": account_files.drawdowns(case.account),
               "comparison": account_files.comparison(case.account)}  # fmt: skip
@@ -177,6 +178,20 @@ def test_tables_are_those_of_pandas(case: Case) -> None:
         pd.testing.assert_frame_equal(ours, expected, check_dtype=False, rtol=1e-9)
     assert (1 + found.periods["return"]).prod() - 1 == pytest.approx(found.metrics["total_return"])
     assert found.periods["trades"].sum() == len(case.account.trades)
+
+
+def test_bands_stand_below_the_years(case: Case) -> None:
+    days = case.account.path.index
+    cut = days[400]
+    case.account.description["bands"] = [
+        {"name": "up to", "start": str(days[0].date()), "end": str(cut.date())},
+        {"name": "after", "start": str((cut + pd.Timedelta(days=1)).date()), "end": str(days[-1].date())},
+    ]
+    found, path = case.judge().periods, case.account.path
+    years = days[1:].year.nunique()
+    assert list(found["period"][years:]) == ["up to", "after"]
+    assert found["return"].iloc[-2] == pytest.approx(path.iloc[400] / path.iloc[0] - 1)
+    assert found["return"].iloc[-1] == pytest.approx(path.iloc[-1] / path.iloc[400] - 1)
 
 
 def test_costs_and_turnover_by_hand(case: Case) -> None:

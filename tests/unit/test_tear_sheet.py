@@ -7,6 +7,7 @@ import csv
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import pandas as pd
 import pytest
 
 from scripts.backtest.draw_tear_sheet import main
-from scripts.backtest.tear_sheet import alarms, bars, curves, frame
+from scripts.backtest.tear_sheet import alarms, bars, curves, frame, questions
 from scripts.backtest.tear_sheet.settings import TearSheetSettings
 from scripts.lib import job
 from tests.unit import account_files
@@ -445,3 +446,15 @@ def test_a_template_with_an_unknown_name_is_told(tmp_path: Path, capfd: pytest.C
         job.run(main, [word for name, path in given.items() for word in (f"--{name}", str(path))])
     assert stop.value.code == 2
     assert "bad.html.j2: 'nobody' is undefined" in capfd.readouterr().err
+
+
+def test_a_model_that_may_have_read_what_happened() -> None:
+    """The question of the cutoff is answered with both stretches, and what lies before it is no evidence."""
+    account = daily(sessions=100)
+    cutoff = str(account.path.index[40].date())
+    account.description["settings"] = {"model_cutoff": cutoff}
+    rows: list[dict[str, Any]] = [{"period": "up to the model's cutoff", "sharpe": 2.5}]
+    sheet = replace(sheet_of(account, {}), periods=[*rows, {"period": "after the model's cutoff", "sharpe": 0.25}])
+    answer = next(each.answer for each in questions.answers_of(sheet) if each.number == 18)
+    assert answer is not None and cutoff in answer and "2.5" in answer and "0.25" in answer
+    assert any("40 of 99 periods are no evidence" in alarm.text for alarm in alarms.alarms_of(sheet))

@@ -17,27 +17,33 @@ PERIODS = ("period", "return", "sharpe", "volatility", "max_drawdown", "turnover
 DRAWDOWNS = ("start", "trough", "end", "depth", "sessions", "recovery_sessions")
 BEST = 10  # periods
 
+Stretch = tuple[str, int, int]
+"""Name, and the numbers of the first period and of the one after the last."""
+
 
 def period_rows(evidence: Evidence) -> list[Figures]:
-    """Rows of periods.csv: calendar years; of accounts that are not annualised their bands, else equal parts."""
-    return [_period(evidence, name, first, last) for name, first, last in _stretches(evidence)]
+    """Rows of periods.csv: calendar years where figures are annualised, then bands; equal parts if there are none."""
+    years = [] if evidence.description.periods_a_year is None or evidence.equity.intraday else list(_years(evidence))
+    found = [*years, *_bands(evidence)] or list(_parts(evidence))
+    return [_period(evidence, name, first, last) for name, first, last in found]
 
 
-def _stretches(evidence: Evidence) -> Iterator[tuple[str, int, int]]:
-    """Name, and the numbers of the first period and of the one after the last."""
-    dates = evidence.dates
-    if evidence.description.periods_a_year is not None and not evidence.equity.intraday:
-        years = dates.astype("datetime64[Y]")
-        for year in np.unique(years):
-            yield str(year), int(np.searchsorted(years, year)), int(np.searchsorted(years, year, side="right"))
-        return
-    bands = [(band.name, *_edges(band)) for band in evidence.description.bands]
-    found = [(name, int(np.searchsorted(dates, start)), int(np.searchsorted(dates, end))) for name, start, end in bands]
-    if any(first < last for _, first, last in found):
-        yield from ((name, first, last) for name, first, last in found if first < last)
-        return
-    count = min(evidence.settings.parts, len(dates))
-    cuts = np.linspace(0, len(dates), count + 1).round().astype(int)
+def _years(evidence: Evidence) -> Iterator[Stretch]:
+    years = evidence.dates.astype("datetime64[Y]")
+    for year in np.unique(years):
+        yield str(year), int(np.searchsorted(years, year)), int(np.searchsorted(years, year, side="right"))
+
+
+def _bands(evidence: Evidence) -> Iterator[Stretch]:
+    for band in evidence.description.bands:
+        first, last = (int(place) for place in np.searchsorted(evidence.dates, _edges(band)))
+        if first < last:
+            yield band.name, first, last
+
+
+def _parts(evidence: Evidence) -> Iterator[Stretch]:
+    count = min(evidence.settings.parts, len(evidence.dates))
+    cuts = np.linspace(0, len(evidence.dates), count + 1).round().astype(int)
     for part, (first, last) in enumerate(pairwise(cuts)):
         yield f"part {part + 1} of {count}", int(first), int(last)
 

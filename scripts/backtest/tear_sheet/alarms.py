@@ -77,6 +77,13 @@ def _account(sheet: Sheet) -> Iterator[Alarm]:
         yield Alarm(RED, f"{count} price moves look like splits that nobody told: their profits may be false.")
 
 
+def _cutoff(sheet: Sheet) -> Iterator[Alarm]:
+    cutoff = sheet.description.settings.get("model_cutoff")
+    if cutoff and (known := int((sheet.dates <= np.datetime64(cutoff)).sum())):
+        yield Alarm(RED, f"Up to {cutoff} the model may have read in training what happened: {known} of"
+                         f" {len(sheet.dates)} periods are no evidence.")  # fmt: skip
+
+
 def _prices(sheet: Sheet) -> Iterator[Alarm]:
     for key, text in DOUBTS.items():
         if count := sheet.description.counts.get(key):
@@ -145,6 +152,7 @@ def _profit(sheet: Sheet) -> Iterator[Alarm]:
 CHECKS: tuple[Callable[[Sheet], Iterator[Alarm]], ...] = (
     _account,
     _causality,
+    _cutoff,
     _controls,
     _luck,
     _profit,

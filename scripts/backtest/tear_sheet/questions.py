@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
+from scripts.backtest.cutoff import AFTER, BEFORE
 from scripts.backtest.tear_sheet.sheet import Sheet
 from scripts.lib.pages import interval, number
 
@@ -167,14 +168,22 @@ def _forecast(sheet: Sheet) -> Answer:
 
 
 def _splits(sheet: Sheet) -> Answer:
-    names = ", ".join(f"{band.name} {band.start} to {band.end}" for band in sheet.description.bands)
+    names = ", ".join(
+        f"{band.name} {band.start} to {band.end}"
+        for band in sheet.description.bands
+        if band.name not in (BEFORE, AFTER)
+    )
     touched = _figures(sheet, ("configurations run on these data", "trials", "count"))
     return _joined(Markup("{}").format(names), touched) if names else None
 
 
 def _cutoff(sheet: Sheet) -> Answer:
     cutoff = _setting(sheet, "model_cutoff")
-    return Markup("{}").format(str(cutoff)) if cutoff else None
+    if not cutoff:
+        return None
+    rows = [(row["period"], row["sharpe"]) for row in sheet.periods if row["period"] in (BEFORE, AFTER)]
+    parts = [Markup("Sharpe ratio {} {}").format(name, number(value)) for name, value in rows]
+    return _joined(Markup("they end on {}").format(str(cutoff)), *parts)
 
 
 def _cash(sheet: Sheet) -> Answer:
