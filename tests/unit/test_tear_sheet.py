@@ -456,5 +456,6 @@ def test_a_model_that_may_have_read_what_happened() -> None:
     rows: list[dict[str, Any]] = [{"period": "up to the model's cutoff", "sharpe": 2.5}]
     sheet = replace(sheet_of(account, {}), periods=[*rows, {"period": "after the model's cutoff", "sharpe": 0.25}])
     answer = next(each.answer for each in questions.answers_of(sheet) if each.number == 18)
-    assert answer is not None and cutoff in answer and "2.5" in answer and "0.25" in answer
+    assert answer is not None
+    assert all(part in answer for part in (cutoff, "2.5", "0.25"))
     assert any("40 of 99 periods are no evidence" in alarm.text for alarm in alarms.alarms_of(sheet))
