@@ -32,6 +32,8 @@ ACCOUNTS = {
     f"orderbook-{book}": LineAccount(
         f"results/orderbook/{book}/agent/account",
         f"results/orderbook/{book}/causality.json",
+        category="Order books",
+        subject=book,
     )
     for book in CONFIG.orderbook.feeds
 }
@@ -290,8 +292,8 @@ rule evaluate_predictions:
         plot=report(
             "results/backtest/{backtest}/forecasts/forecasts.svg",
             caption="../report/forecasts.rst",
-            category=category_of,
-            subcategory=subject_of,
+            category=category_of(ACCOUNTS),
+            subcategory=subject_of(ACCOUNTS),
             labels={"part": "all", "figure": "predictions before any portfolio"},
         ),
     log:
@@ -331,8 +333,8 @@ rule judge_backtest:
         table=report(
             "results/backtest/{backtest}/metrics.csv",
             caption="../report/metrics.rst",
-            category=category_of,
-            subcategory=subject_of,
+            category=category_of(ACCOUNTS),
+            subcategory=subject_of(ACCOUNTS),
             labels={"part": "all", "figure": "all figures, table"},
         ),
         periods="results/backtest/{backtest}/periods.csv",
@@ -341,8 +343,8 @@ rule judge_backtest:
         comparison=report(
             "results/backtest/{backtest}/comparison.csv",
             caption="../report/comparison.rst",
-            category=category_of,
-            subcategory=subject_of,
+            category=category_of(ACCOUNTS),
+            subcategory=subject_of(ACCOUNTS),
             labels={"part": "all", "figure": "strategy beside benchmarks, table"},
         ),
     log:
@@ -372,15 +374,15 @@ rule judge_sweep:
         table=report(
             "results/backtest/{backtest}/sweep/sweep.csv",
             caption="../report/sweep_table.rst",
-            category=category_of,
-            subcategory=subject_of,
+            category=category_of(ACCOUNTS),
+            subcategory=subject_of(ACCOUNTS),
             labels={"part": "all", "figure": "sweep, table"},
         ),
         heatmap=report(
             "results/backtest/{backtest}/sweep/heatmap.svg",
             caption="../report/sweep_heatmap.rst",
-            category=category_of,
-            subcategory=subject_of,
+            category=category_of(ACCOUNTS),
+            subcategory=subject_of(ACCOUNTS),
             labels={
                 "part": "all",
                 "figure": "sweep, Sharpe ratio over the parameters",
@@ -389,15 +391,15 @@ rule judge_sweep:
         logits=report(
             "results/backtest/{backtest}/sweep/logits.svg",
             caption="../report/sweep_logits.rst",
-            category=category_of,
-            subcategory=subject_of,
+            category=category_of(ACCOUNTS),
+            subcategory=subject_of(ACCOUNTS),
             labels={"part": "all", "figure": "sweep, probability of overfitting"},
         ),
         fan=report(
             "results/backtest/{backtest}/sweep/fan.svg",
             caption="../report/sweep_fan.rst",
-            category=category_of,
-            subcategory=subject_of,
+            category=category_of(ACCOUNTS),
+            subcategory=subject_of(ACCOUNTS),
             labels={"part": "all", "figure": "sweep, seeds and folds"},
         ),
         summary="results/backtest/{backtest}/sweep/sweep.json",
@@ -435,8 +437,8 @@ rule draw_tear_sheet:
         page=report(
             "results/backtest/{backtest}/tear_sheet.html",
             caption="../report/tear_sheet.rst",
-            category=category_of,
-            subcategory=subject_of,
+            category=category_of(ACCOUNTS),
+            subcategory=subject_of(ACCOUNTS),
             labels={"part": "all", "figure": "tear sheet"},
         ),
         plots=directory("results/backtest/{backtest}/plots"),

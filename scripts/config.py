@@ -17,7 +17,7 @@ from pydantic import Field
 
 from scripts.backtest import runs
 from scripts.backtest.settings import BacktestLineConfig
-from scripts.gates.settings import GatesConfig
+from scripts.gates.settings import GatesConfig, check_subjects
 from scripts.lib.conda import provide_conda
 from scripts.lib.errors import InputError
 from scripts.lib.settings import Settings, validate
@@ -61,10 +61,18 @@ def load(config: Mapping[str, Any], look_for_files: bool = True) -> Config:
         InputError: one line naming the first bad key, or an active feed's missing file.
     """
     loaded = validate(Config, dict(config), "config")
+    check_subjects(loaded.gates, subjects_of(loaded))
     if look_for_files:
         check_files(loaded.orderbook)
         runs.check_files(loaded.backtest)
     return loaded
+
+
+def subjects_of(config: Config) -> dict[str, dict[str, set[str]]]:
+    """By line and stage what its gate may judge, active or not."""
+    feeds = set(config.orderbook.books)
+    accounts = {f"orderbook-{feed}" for feed in feeds}
+    return {"orderbook": {"encoder": feeds}, "backtest": {"backtest": accounts | set(config.backtest.backtests)}}
 
 
 def load_or_exit(config: Mapping[str, Any], look_for_files: bool = True) -> Config:

@@ -88,7 +88,8 @@ def main(
     table = read_equity(equity)
     given = {"heatmap": heatmap, "logits": logits, "fan": fan}
     sheet = Sheet(
-        table, read_trades(trades), read_benchmarks(benchmarks, table.dates), read_description(description),
+        table, read_trades(trades, table.dates), read_benchmarks(benchmarks, table.dates),
+        read_description(description),
         read_metrics(metrics, equity), read_rows(periods, PERIODS), read_rows(drawdowns, DRAWDOWNS),
         read_rows(contributions, CONTRIBUTIONS), read_rows(comparison, COMPARISON), settings,
         positions=read_positions(positions) if positions else None,

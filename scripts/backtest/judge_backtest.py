@@ -89,7 +89,7 @@ def main(
     """
     path = read_equity(equity)
     evidence = Evidence(
-        path, read_trades(trades), read_benchmarks(benchmarks, path.dates), read_traded(benchmarks),
+        path, read_trades(trades, path.dates), read_benchmarks(benchmarks, path.dates), read_traded(benchmarks),
         read_description(account), settings,
     )  # fmt: skip
     known: Figures = {

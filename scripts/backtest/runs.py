@@ -41,6 +41,8 @@ class LineAccount(NamedTuple):
 
     folder: str  # of equity.csv, trades.csv, benchmarks.csv, account.json, stress.csv
     causality: str  # report of the line's check
+    category: str  # of the report
+    subject: str  # of the category: what was traded
 
 
 # what may be known of an account beside account.json
@@ -109,6 +111,7 @@ def trials_of(entry: BacktestConfig) -> list[Trial]:
 
 
 def trial_of(backtest: BacktestLineConfig, name: str, trial: str) -> Trial:
+    """The trial with this name of a backtest's sweep."""
     return next(found for found in trials_of(backtest.backtests[name]) if found.name == trial)
 
 
@@ -158,6 +161,7 @@ def trial_predictions(backtest: BacktestLineConfig) -> Callable[[Any], str]:
 
 
 def signal_values(trial: Trial) -> dict[str, Value]:
+    """Values of a trial that change its predictions; trials that agree in them share these."""
     return {key: value for key, value in trial.values.items() if key.startswith("signal.")}
 
 
@@ -235,9 +239,9 @@ def line_options(backtest: BacktestLineConfig) -> Callable[[Any], str]:
     return words
 
 
-def category_of(wildcards: Any) -> str:
+def category_of(accounts: Accounts) -> Callable[[Any], str]:
     """Category of the report: the line that the backtest ends."""
-    return "Order books" if wildcards.backtest.startswith("orderbook-") else "Backtests"
+    return lambda wildcards: accounts[wildcards.backtest].category if wildcards.backtest in accounts else "Backtests"
 
 
 def judged_files(backtest: BacktestLineConfig, accounts: Accounts) -> Callable[[Any], dict[str, Any]]:
@@ -246,8 +250,7 @@ def judged_files(backtest: BacktestLineConfig, accounts: Accounts) -> Callable[[
     def paths(wildcards: Any) -> dict[str, Any]:
         name = wildcards.backtest
         if name in accounts:
-            folder, causality = accounts[name]
-            return account_files(folder) | {"causality": causality}
+            return account_files(accounts[name].folder) | {"causality": accounts[name].causality}
         entry, made = backtest.backtests.get(name), FOLDER.format(backtest=name)
         found = account_files(f"{made}/account") | {
             "positions": f"{made}/account/positions.parquet",
@@ -264,6 +267,7 @@ def judged_files(backtest: BacktestLineConfig, accounts: Accounts) -> Callable[[
 
 
 def account_files(folder: str) -> dict[str, str]:
+    """Paths of an account's files in its folder, by what judge_backtest calls them."""
     return {
         "equity": f"{folder}/equity.csv", "trades": f"{folder}/trades.csv", "benchmarks": f"{folder}/benchmarks.csv",
         "account": f"{folder}/account.json", "stress": f"{folder}/stress.csv",
@@ -282,9 +286,13 @@ def sweep_files(backtest: BacktestLineConfig) -> Callable[[Any], dict[str, str]]
     return paths
 
 
-def subject_of(wildcards: Any) -> str:
-    """Subcategory of the report: the backtest, or the feed whose agents traded."""
-    return str(wildcards.backtest).removeprefix("orderbook-")
+def subject_of(accounts: Accounts) -> Callable[[Any], str]:
+    """Subcategory of the report: the backtest, or what a line's account traded."""
+
+    def subject(wildcards: Any) -> str:
+        return accounts[wildcards.backtest].subject if wildcards.backtest in accounts else str(wildcards.backtest)
+
+    return subject
 
 
 def account_json(accounts: Accounts, name: str) -> str:

@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from scripts.backtest.tear_sheet.settings import TearSheetSettings
-from scripts.lib.settings import Name, Settings
+from scripts.lib.errors import InputError
+from scripts.lib.settings import Name, Settings, validate
 
 DAY = r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$"
 
@@ -291,6 +292,25 @@ def changed(values: dict[str, Any], path: str, value: Value) -> dict[str, Any]:
     return values | {first: changed(values[first] or {}, rest, value) if rest else value}
 
 
+def _try(model: Settings, key: str, path: str, value: Value) -> None:
+    """Raises: ValueError: a block takes no such key of a grid, or not this value."""
+    try:
+        validate(type(model), changed(model.model_dump(mode="json"), path, value), f"sweep.grid: {key}")
+    except InputError as error:
+        raise ValueError(str(error)) from None
+    except ValueError as error:
+        raise ValueError(f"sweep.grid: {error}") from None
+
+
+_STATISTICS = "it changes the statistics of an account and not the account"
+NOT_TRIED = {
+    "trade.draws": _STATISTICS, "trade.confidence": _STATISTICS, "trade.seed": _STATISTICS,
+    "trade.sessions_a_year": _STATISTICS, "trade.model_cutoff": _STATISTICS,
+    "trade.folds": "sweep.folds gives it", "trade.fold": "sweep.folds gives it",
+    "trade.universe_seed": "sweep.seeds gives it", "trade.universe_share": "sweep.universe_share gives it",
+}  # fmt: skip
+
+
 class BacktestConfig(Settings):
     """One backtest: prices, signals, how they are traded and tried."""
 
@@ -319,8 +339,10 @@ class BacktestConfig(Settings):
             model = getattr(self, block, None) if block in ("signal", "trade") else None
             if model is None or not path:
                 raise ValueError(f"sweep.grid: '{key}' is no key of signal or trade")
+            if key in NOT_TRIED:
+                raise ValueError(f"sweep.grid: '{key}' is no setting to be tried: {NOT_TRIED[key]}")
             for value in values:
-                type(model).model_validate(changed(model.model_dump(mode="json"), path, value))
+                _try(model, key, path, value)
         return self
 
     @model_validator(mode="after")

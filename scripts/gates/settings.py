@@ -10,6 +10,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from scripts.lib.errors import InputError
 from scripts.lib.settings import Settings
 
 Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$")]
@@ -135,6 +136,25 @@ class GateSettings(Settings):
             if self.gate == "checks" and waiver.check not in names:
                 raise ValueError(f"waive: no check '{waiver.check}' ({', '.join(names)})")
         return self
+
+
+def check_subjects(gates: GatesConfig, known: dict[str, dict[str, set[str]]]) -> None:
+    """Look whether what waivers are given to is there, since one for a name that is misspelt waives nothing.
+
+    Args:
+        gates: the `gates:` block.
+        known: by line and stage the names that are defined.
+
+    Raises:
+        InputError: one line naming the gate and the subject of the first waiver that has none.
+    """
+    for line, stages in known.items():
+        for stage, names in stages.items():
+            gate: GateSettings = getattr(getattr(gates, line), stage)
+            for waiver in gate.waive:
+                if waiver.subject is not None and waiver.subject not in names:
+                    raise InputError(f"config: gates.{line}.{stage}.waive: no subject '{waiver.subject}'"
+                                     f" ({', '.join(sorted(names)) or 'none is defined'})")  # fmt: skip
 
 
 class OrderbookGates(Settings):

@@ -131,12 +131,21 @@ def read_equity(path: Path) -> EquityTable:
     return EquityTable(dates, rows[-1]["date"].endswith("Z"), *values)
 
 
-def read_trades(path: Path) -> TradeTable:
-    """Raises: InputError: a column or value is missing."""
+def read_trades(path: Path, dates: Array) -> TradeTable:
+    """Trades of the account with these dates.
+
+    Raises:
+        InputError: a column or value is missing, or a trade is dated before the account begins or after it ends.
+    """
     rows = read_rows(path, TRADES)
+    traded = _dates(path, [row["date"] for row in rows])
+    outside = np.flatnonzero((traded < dates[0]) | (traded > dates[-1]))
+    if len(outside):
+        place = outside[0]
+        raise InputError(f"{path}: row {place + 2}: date {rows[place]['date']} lies outside of the account's dates")
     units, price, fee, slippage = (_numbers(path, rows, name) for name in ("units", "price", "fee", "slippage"))
     asset, kind = (np.array([row[name] for row in rows], object) for name in ("asset", "kind"))
-    return TradeTable(_dates(path, [row["date"] for row in rows]), asset, units, price, fee, slippage, kind)
+    return TradeTable(traded, asset, units, price, fee, slippage, kind)
 
 
 def read_benchmarks(path: Path, dates: Array) -> dict[str, Array]:

@@ -60,7 +60,15 @@ def test_trials_with_the_same_signal_share_its_predictions() -> None:
     ("changes", "named"),
     [
         ({"sweep": {"grid": {"signal.lookbak": [1]}}}, "lookbak"),
-        ({"sweep": {"grid": {"signal.lookback": [0]}}}, "greater than or equal to 1"),
+        (
+            {"sweep": {"grid": {"signal.lookback": [0]}}},
+            "sweep.grid: signal.lookback: lookback: input should be greater than or equal to 1, not 0",
+        ),
+        (
+            {"sweep": {"grid": {"trade.seed": [1, 2]}}},
+            "'trade.seed' is no setting to be tried: it changes the statistics",
+        ),
+        ({"sweep": {"grid": {"trade.folds": [1, 2]}}}, "'trade.folds' is no setting to be tried: sweep.folds gives it"),
         ({"sweep": {"grid": {"prices": ["q"]}}}, "'prices' is no key of signal or trade"),
         ({"sweep": {"grid": {"trade": [1]}}}, "'trade' is no key of signal or trade"),
         ({"predictions": "mine.csv"}, "predictions, signal: name one of them"),

@@ -306,3 +306,14 @@ def test_schema_is_written_where_asked(tmp_path: Path) -> None:
         cwd=ROOT, env=clean_environment(), check=True,
     )  # fmt: skip
     assert (tmp_path / "s.json").read_text(encoding="utf-8") == schema()
+
+
+def test_a_waiver_for_what_is_not_there_is_refused() -> None:
+    values = read_files([])
+    waiver = {"check": "no_look_ahead", "subject": "momentun", "reason": "a test", "by": "me", "until": "2999-01-01"}
+    gate = values["gates"]["backtest"]["backtest"]
+    gate["waive"] = [waiver]
+    assert "gates.backtest.backtest.waive: no subject 'momentun' (" in error_of(values)
+    for subject in ("momentum", None, f"orderbook-{next(iter(values['orderbook']['books']))}"):
+        gate["waive"] = [waiver | {"subject": subject}]
+        load(values)

@@ -462,6 +462,10 @@ def test_categories_and_positions_without_prices(case: Case) -> None:
     (lambda case: case.give("stress", "family,setting\nlag,1\n"), "no column 'sharpe'"),
     (lambda case: case.give("figures", "figure,part,value,low,high\nrank_ic,all,x,,\n"), "value 'x': not a number"),
     (lambda case: case.settings.__setitem__("blocks", 7), "settings: blocks"),
+    (lambda case: case.account.trades.__setitem__("date", "2030-01-02"),
+     "trades.csv: row 2: date 2030-01-02 lies outside of the account's dates"),
+    (lambda case: case.account.trades.__setitem__("date", "1999-01-04"),
+     "trades.csv: row 2: date 1999-01-04 lies outside of the account's dates"),
 ])  # fmt: skip
 def test_bad_input_is_one_line(case: Case, capsys: pytest.CaptureFixture[str], spoil: Any, reason: str) -> None:
     case.account = daily(sessions=60)

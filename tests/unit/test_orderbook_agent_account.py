@@ -75,7 +75,7 @@ def first_rows(files: Files, tape: Tape) -> dict[str, int]:
 
 def test_equity_is_the_cash_of_the_trades_and_positions_at_the_mid(evaluated: Evaluated) -> None:
     equity = read_equity(evaluated.outputs["account_equity"])
-    trades = read_trades(evaluated.outputs["account_trades"])
+    trades = read_trades(evaluated.outputs["account_trades"], read_equity(evaluated.outputs["account_equity"]).dates)
     assert equity.intraday
     tape = tape_of_files()
     first = first_rows(evaluated.files, tape)["validation"]
@@ -119,7 +119,7 @@ def test_the_total_is_what_the_evaluation_says(evaluated: Evaluated) -> None:
 
 
 def test_costs_are_those_of_the_evaluation(evaluated: Evaluated) -> None:
-    trades = read_trades(evaluated.outputs["account_trades"])
+    trades = read_trades(evaluated.outputs["account_trades"], read_equity(evaluated.outputs["account_equity"]).dates)
     listed = [row for row in rows_of(evaluated.outputs["trades"]) if row["trader"] == "agent"]
     assert len(trades.dates) == len(listed)
     assert (trades.slippage >= 0).all()
@@ -151,7 +151,7 @@ def test_account_json_says_what_it_is(evaluated: Evaluated) -> None:
     tape = tape_of_files()
     assert found.bands[0].start == f"{np.datetime64(int(tape.event_time[0]), 'ns')}Z"
     assert all(band.start < band.end for band in found.bands)
-    trades = read_trades(evaluated.outputs["account_trades"])
+    trades = read_trades(evaluated.outputs["account_trades"], read_equity(evaluated.outputs["account_equity"]).dates)
     assert (found.counts["agents"], found.counts["fills"]) == (len(SEEDS), len(trades.dates))
     assert found.counts["closed_for_good_after_decision"] == found.counts["decisions_at_one_instant"] == 0
     assert any("0.5 basis points" in sentence for sentence in found.contract)
@@ -334,7 +334,7 @@ def test_the_table_of_stress_holds_every_family(evaluated: Evaluated) -> None:
     returns = np.diff(equity.equity) / equity.equity[:-1]
     assert float(own["sharpe"]) == pytest.approx(returns.mean() / returns.std(ddof=1), rel=1e-8)
     assert float(own["low"]) < float(own["sharpe"]) < float(own["high"])
-    trades = read_trades(evaluated.outputs["account_trades"])
+    trades = read_trades(evaluated.outputs["account_trades"], read_equity(evaluated.outputs["account_equity"]).dates)
     assert float(own["turnover"]) == pytest.approx(
         np.abs(trades.units * trades.price).sum() / equity.equity.mean(), rel=1e-8
     )
