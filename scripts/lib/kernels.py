@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 """An array in the signature of a kernel; its docstring says of what."""
 
-LINE_DEPTH = 2  # dots in the name of a module of a line, such as scripts.orderbook.levels
+LINE_DEPTH = 2  # dots in the name of a module of a line, such as scripts.orderbook.parse_book; rooms add to them
 
 IMPORT = re.compile(rb"^from ([\w.]+) import", re.MULTILINE)
 

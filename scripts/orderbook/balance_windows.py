@@ -20,10 +20,10 @@ from scripts.lib.joblog import log
 from scripts.lib.plots import ASK, BID, NEUTRAL, save_svg
 from scripts.lib.splits import LEFT_OUT, NAMES, SPLITS, TRAIN, assign, cut_places
 from scripts.lib.tables import write_csv
-from scripts.orderbook.conditions import Conditions, draw, fit_conditions
-from scripts.orderbook.settings import BalanceSettings
-from scripts.orderbook.window_scan import MEASURES, Scan, count_states, scan
-from scripts.orderbook.window_writer import write_windows
+from scripts.orderbook.windows.conditions import Conditions, draw, fit_conditions
+from scripts.orderbook.windows.scan import MEASURES, Scan, count_states, scan
+from scripts.orderbook.windows.settings import BalanceSettings
+from scripts.orderbook.windows.writer import write_windows
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def main(
     """Cut a feed's states into windows for training, drawn evenly from the market's conditions.
 
     The states are split by time. Windows reach over neither a gap, a part's end, nor a cut, and hold all their levels.
-    Edges of the conditions, tick and scaling are fitted on the training states. scripts/orderbook/window_features.py
+    Edges of the conditions, tick and scaling are fitted on the training states. scripts/orderbook/windows/inputs.py
     has the features and their units.
 
     Args:

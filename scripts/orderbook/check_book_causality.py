@@ -10,9 +10,9 @@ from scripts.lib import job
 from scripts.lib.causality import Verdict, check, not_checked
 from scripts.lib.errors import InputError
 from scripts.lib.joblog import log
-from scripts.orderbook.book_line import BookLine, Trained
-from scripts.orderbook.raw_changes import why_not
-from scripts.orderbook.settings import BookCausalitySettings
+from scripts.orderbook.causality.book_line import BookLine, Trained
+from scripts.orderbook.causality.raw_changes import why_not
+from scripts.orderbook.causality.settings import BookCausalitySettings
 
 
 def main(

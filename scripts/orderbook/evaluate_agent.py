@@ -18,7 +18,7 @@ from scripts.lib.joblog import log
 from scripts.lib.ledger import LEDGER
 from scripts.lib.plots import save_svg
 from scripts.lib.tables import write_csv
-from scripts.orderbook.agent_account import (
+from scripts.orderbook.agent.account import (
     AGENT,
     RANDOM,
     all_fills,
@@ -28,8 +28,9 @@ from scripts.orderbook.agent_account import (
     write_equity,
     write_trades,
 )
-from scripts.orderbook.agent_contract import Files, describe
-from scripts.orderbook.agent_policy import (
+from scripts.orderbook.agent.contract import Files, describe
+from scripts.orderbook.agent.evaluation_plot import draw_evaluation
+from scripts.orderbook.agent.policy import (
     AgentDescription,
     decider,
     digests,
@@ -38,14 +39,13 @@ from scripts.orderbook.agent_policy import (
     read_encoder,
     view_of,
 )
-from scripts.orderbook.agent_stress import stress_rows
-from scripts.orderbook.encoder import Encoder
-from scripts.orderbook.evaluation_plot import draw_evaluation
-from scripts.orderbook.settings import EvaluateAgentSettings
-from scripts.orderbook.trading_data import read_split, rows_of
-from scripts.orderbook.trading_statistics import FEW_BLOCKS, LEVEL, Earned, Resampling, earned
-from scripts.orderbook.trading_tape import Tape
-from scripts.orderbook.trading_walk import (
+from scripts.orderbook.agent.settings import EvaluateAgentSettings
+from scripts.orderbook.agent.stress import stress_rows
+from scripts.orderbook.encoder.model import Encoder
+from scripts.orderbook.trading.data import read_split, rows_of
+from scripts.orderbook.trading.statistics import FEW_BLOCKS, LEVEL, Earned, Resampling, earned
+from scripts.orderbook.trading.tape import Tape
+from scripts.orderbook.trading.walk import (
     Traded,
     Walk,
     agent_trader,
@@ -55,7 +55,7 @@ from scripts.orderbook.trading_walk import (
     random_trader,
     walk,
 )  # fmt: skip
-from scripts.orderbook.window_features import Scaling
+from scripts.orderbook.windows.inputs import Scaling
 
 CPU = torch.device("cpu")
 

@@ -12,10 +12,10 @@ from scripts.lib import job
 from scripts.lib.joblog import log
 from scripts.lib.plots import NEUTRAL, save_svg
 from scripts.lib.tables import write_csv
-from scripts.orderbook.feature_columns import VOLATILITY, unit
-from scripts.orderbook.feature_sample import FeatureSample, read_sample
-from scripts.orderbook.feature_statistics import autocorrelation_of, feature_statistics
-from scripts.orderbook.settings import ExploreSettings
+from scripts.orderbook.features.columns import VOLATILITY, unit
+from scripts.orderbook.features.sample import FeatureSample, read_sample
+from scripts.orderbook.features.settings import ExploreSettings
+from scripts.orderbook.features.statistics import autocorrelation_of, feature_statistics
 
 SHOWN = (0.005, 0.995)  # quantiles between which the axes run
 CORRELATED = ("log_return", "ofi_1", "ofi_10", "imbalance_1", "spread", "interval")

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from scripts.lib import job
 from scripts.lib.errors import InputError
 from scripts.lib.joblog import log
-from scripts.orderbook.encoder import Encoder, load_encoder, parameter_count
-from scripts.orderbook.masking import EVALUATION, MODES, draw_mask, hide
-from scripts.orderbook.settings import ExportSettings
-from scripts.orderbook.window_arrays import open_windows, spread_rows
+from scripts.orderbook.encoder.masking import EVALUATION, MODES, draw_mask, hide
+from scripts.orderbook.encoder.model import Encoder, load_encoder, parameter_count
+from scripts.orderbook.encoder.settings import ExportSettings
+from scripts.orderbook.windows.arrays import open_windows, spread_rows
 
 HIDDEN, SPAN = 0.25, 8
 

@@ -13,18 +13,19 @@ from scripts.lib import job
 from scripts.lib.errors import InputError
 from scripts.lib.joblog import log
 from scripts.lib.progress import Progress
-from scripts.orderbook.feature_columns import FLOW_LEVELS, KEYS
-from scripts.orderbook.features import FeatureStream
-from scripts.orderbook.settings import FeatureSettings
-from scripts.orderbook.states import as_arrow
-from scripts.orderbook.states_reader import Batch, StatesReader
+from scripts.orderbook.features.columns import FLOW_LEVELS
+from scripts.orderbook.features.settings import FeatureSettings
+from scripts.orderbook.features.stream import FeatureStream
+from scripts.orderbook.states.columns import KEYS
+from scripts.orderbook.states.reader import Batch, StatesReader
+from scripts.orderbook.states.table import as_arrow
 
 
 def main(states: job.InputFile, features: job.OutputFile, settings: FeatureSettings) -> None:
     """Extract the features of book states in one pass.
 
     Each state gives a row of prices, imbalances, order flow, slopes and rolling statistics that use it and earlier
-    states of its segment only. scripts/orderbook/feature_columns.py has the formulas, their units and sources.
+    states of its segment only. scripts/orderbook/features/columns.py has the formulas, their units and sources.
 
     Args:
         states: Parquet of parse_book

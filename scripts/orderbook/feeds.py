@@ -9,8 +9,9 @@ from itertools import pairwise
 from typing import Any
 
 from scripts.lib.errors import InputError
-from scripts.orderbook.lobster_files import book_file
-from scripts.orderbook.settings import API_KEY, Feed, OrderbookConfig
+from scripts.orderbook.capture.settings import API_KEY
+from scripts.orderbook.settings import Feed, OrderbookConfig
+from scripts.orderbook.venues.lobster_files import book_file
 
 SIMULATED = "results/orderbook/{book}/raw/{part}.gz"
 FETCHED = "results/orderbook/{book}/raw/{part}.csv.gz"

@@ -17,7 +17,7 @@ from scripts.lib import job
 from scripts.lib.download import Patience, Refused, obtain
 from scripts.lib.errors import InputError
 from scripts.lib.joblog import log
-from scripts.orderbook.settings import API_KEY, FetchSettings
+from scripts.orderbook.capture.settings import API_KEY, FetchSettings
 
 SHA256_LINE = re.compile(r"(?P<digest>[0-9a-f]{64}) [ *](?P<name>\S+)")
 

@@ -8,14 +8,14 @@ from pathlib import Path
 from scripts.lib import job
 from scripts.lib.errors import InputError
 from scripts.lib.joblog import log
-from scripts.orderbook.advance import DROP_OLDER, FLAG, RESYNC, Rules
-from scripts.orderbook.best_quote_check import BestQuoteCheck
-from scripts.orderbook.book import Book
-from scripts.orderbook.carry import load_book, resume, save_book
-from scripts.orderbook.raw import BadLines
-from scripts.orderbook.settings import ParseSettings
-from scripts.orderbook.states import StatesWriter
-from scripts.orderbook.stream import quotes_of
+from scripts.orderbook.book.advance import DROP_OLDER, FLAG, RESYNC, Rules
+from scripts.orderbook.book.best_quote_check import BestQuoteCheck
+from scripts.orderbook.book.book import Book
+from scripts.orderbook.book.carry import load_book, resume, save_book
+from scripts.orderbook.book.settings import ParseSettings
+from scripts.orderbook.capture.raw import BadLines
+from scripts.orderbook.capture.stream import quotes_of
+from scripts.orderbook.states.table import StatesWriter
 from scripts.orderbook.venues.adapter import Adapter
 from scripts.orderbook.venues.factory import make_adapter
 

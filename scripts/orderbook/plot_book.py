@@ -11,9 +11,9 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from scripts.lib import job
 from scripts.lib.errors import InputError
 from scripts.lib.plots import ASK, BID, NEUTRAL, save_svg
-from scripts.orderbook.columns import level_columns
-from scripts.orderbook.settings import PlotSettings
-from scripts.orderbook.states import read_states, stored_depth
+from scripts.orderbook.states.columns import level_columns
+from scripts.orderbook.states.settings import PlotSettings
+from scripts.orderbook.states.table import read_states, stored_depth
 
 PRICE_BINS = 240
 

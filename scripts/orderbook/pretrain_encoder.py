@@ -20,14 +20,14 @@ from scripts.lib.joblog import log
 from scripts.lib.plots import save_svg
 from scripts.lib.training.distributed import Ranks, ranks_of_job
 from scripts.lib.training.trainer import Result, train
-from scripts.orderbook.encoder import Encoder, parameter_count, save_weights
-from scripts.orderbook.encoder_config import config_of, write_config
-from scripts.orderbook.encoder_fp8 import plain_twin
-from scripts.orderbook.pretrain_task import MaskedPrediction, MaskedWindows
-from scripts.orderbook.reconstruction import ALL, METHODS, MaskOptions, fill_with, reconstruct
-from scripts.orderbook.reconstruction_report import Row, condition_rows, draw_conditions, write_rows
-from scripts.orderbook.settings import PretrainSettings
-from scripts.orderbook.window_arrays import WindowTable, open_windows, read_table, spread_rows
+from scripts.orderbook.encoder.config import config_of, write_config
+from scripts.orderbook.encoder.fp8 import plain_twin
+from scripts.orderbook.encoder.model import Encoder, parameter_count, save_weights
+from scripts.orderbook.encoder.pretrain_task import MaskedPrediction, MaskedWindows
+from scripts.orderbook.encoder.reconstruction import ALL, METHODS, MaskOptions, fill_with, reconstruct
+from scripts.orderbook.encoder.reconstruction_report import Row, condition_rows, draw_conditions, write_rows
+from scripts.orderbook.encoder.settings import PretrainSettings
+from scripts.orderbook.windows.arrays import WindowTable, open_windows, read_table, spread_rows
 
 PROGRAM = "scripts.orderbook.pretrain_encoder"
 MEASURED = ("validation", "test")

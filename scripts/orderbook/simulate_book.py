@@ -1,8 +1,8 @@
 """Write a simulated raw depth stream in the format of a Binance USD-M collector.
 
 The stream obeys every rule of the venue (update ids, REST snapshots, best quotes), but for the accidents that the
-settings ask for. The market (scripts/orderbook/simulated_market.py) is there to exercise the workflow with regimes, and
-with a signal whose strength is known, not to resemble a real one.
+settings ask for. The market (scripts/orderbook/simulation/market.py) is there to exercise the workflow with regimes,
+and with a signal whose strength is known, not to resemble a real one.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ import orjson
 from scripts.lib import job
 from scripts.lib.errors import InputError
 from scripts.lib.progress import track
-from scripts.orderbook.accidents import DOUBLED, GAPS, GARBAGE, LOST, NEGATIVE, SWAPPED, plan_accidents
-from scripts.orderbook.settings import SimulateSettings
-from scripts.orderbook.simulated_market import Market
+from scripts.orderbook.simulation.accidents import DOUBLED, GAPS, GARBAGE, LOST, NEGATIVE, SWAPPED, plan_accidents
+from scripts.orderbook.simulation.market import Market
+from scripts.orderbook.simulation.settings import SimulateSettings
 
 NS_PER_MS = 1_000_000
 BASE_LATENCY_MS = 2.0  # exchange to collector, shortest

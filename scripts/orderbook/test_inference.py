@@ -14,13 +14,13 @@ from scripts.lib.errors import InputError
 from scripts.lib.joblog import log
 from scripts.lib.plots import save_svg
 from scripts.lib.tables import write_html
-from scripts.orderbook.encoder import Encoder, load_encoder
-from scripts.orderbook.latency import Place, latency_figures, places, time_calls
-from scripts.orderbook.reconstruction import MaskOptions, fill_with, reconstruct
-from scripts.orderbook.reconstruction_report import Row, condition_rows, draw_levels, level_rows, write_rows
-from scripts.orderbook.settings import InferenceSettings
-from scripts.orderbook.window_arrays import open_windows, read_table, spread_rows
-from scripts.orderbook.window_features import load_scaling
+from scripts.orderbook.encoder.latency import Place, latency_figures, places, time_calls
+from scripts.orderbook.encoder.model import Encoder, load_encoder
+from scripts.orderbook.encoder.reconstruction import MaskOptions, fill_with, reconstruct
+from scripts.orderbook.encoder.reconstruction_report import Row, condition_rows, draw_levels, level_rows, write_rows
+from scripts.orderbook.encoder.settings import InferenceSettings
+from scripts.orderbook.windows.arrays import open_windows, read_table, spread_rows
+from scripts.orderbook.windows.inputs import load_scaling
 
 MEASURED_BATCH = 32
 

@@ -17,12 +17,12 @@ from scripts.lib.tables import write_csv
 from scripts.lib.training.checkpoint import CheckpointStore
 from scripts.lib.training.identity import identity_of, keyed_folder, versions
 from scripts.lib.training.interruption import StopRequests, end_of_job
-from scripts.orderbook.agent_policy import AgentDescription, digests, read_encoder, save_agent, view_of
-from scripts.orderbook.agent_training import History, Learner, make_environments
-from scripts.orderbook.encoder import Encoder
-from scripts.orderbook.settings import AgentRun, TrainAgentSettings
-from scripts.orderbook.trading_data import read_split, rows_of
-from scripts.orderbook.trading_env import reward_unit
+from scripts.orderbook.agent.policy import AgentDescription, digests, read_encoder, save_agent, view_of
+from scripts.orderbook.agent.settings import AgentRun, TrainAgentSettings
+from scripts.orderbook.agent.training import History, Learner, make_environments
+from scripts.orderbook.encoder.model import Encoder
+from scripts.orderbook.trading.data import read_split, rows_of
+from scripts.orderbook.trading.env import reward_unit
 
 PROGRAM = "scripts.orderbook.train_agent"
 SECONDS_PER_MINUTE = 60.0

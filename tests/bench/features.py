@@ -23,11 +23,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from scripts.orderbook import extract_features
-from scripts.orderbook.columns import level_columns
-from scripts.orderbook.features import FeatureStream
-from scripts.orderbook.settings import FeatureSettings
-from scripts.orderbook.states import ROWS_PER_GROUP, schema
-from scripts.orderbook.states_reader import STATES_PER_BATCH
+from scripts.orderbook.features.settings import FeatureSettings
+from scripts.orderbook.features.stream import FeatureStream
+from scripts.orderbook.states.columns import level_columns
+from scripts.orderbook.states.reader import STATES_PER_BATCH
+from scripts.orderbook.states.table import ROWS_PER_GROUP, schema
 from tests.bench.timing import derived, show
 from tests.unit.feature_oracles import pandas_features, polars_features
 

@@ -25,11 +25,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
-from scripts.orderbook.best_quote_check import BestQuoteCheck
-from scripts.orderbook.book import Book
-from scripts.orderbook.raw import BadLines, read_blocks
-from scripts.orderbook.states import StatesWriter
-from scripts.orderbook.stream import quotes_of
+from scripts.orderbook.book.best_quote_check import BestQuoteCheck
+from scripts.orderbook.book.book import Book
+from scripts.orderbook.capture.raw import BadLines, read_blocks
+from scripts.orderbook.capture.stream import quotes_of
+from scripts.orderbook.states.table import StatesWriter
 from scripts.orderbook.venues.binance import Binance
 from tests.bench.timing import show
 from tests.conftest import DATA, ROOT, clean_environment

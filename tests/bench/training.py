@@ -28,10 +28,10 @@ from scripts.lib.training.precision import choose_precision, why_no_bf16, why_no
 from scripts.lib.training.settings import RunSettings
 from scripts.lib.training.throughput import mfu, peak_flops
 from scripts.lib.training.trainer import train
-from scripts.orderbook.encoder import training_flops
-from scripts.orderbook.encoder_config import EXPANSION, EncoderConfig, config_of
-from scripts.orderbook.pretrain_task import MaskedPrediction, MaskedWindows, squared_error
-from scripts.orderbook.settings import PretrainSettings
+from scripts.orderbook.encoder.config import EXPANSION, EncoderConfig, config_of
+from scripts.orderbook.encoder.model import training_flops
+from scripts.orderbook.encoder.pretrain_task import MaskedPrediction, MaskedWindows, squared_error
+from scripts.orderbook.encoder.settings import PretrainSettings
 from tests.bench.timing import show
 from tests.unit.window_folder import make_windows
 

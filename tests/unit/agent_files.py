@@ -11,13 +11,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from scripts.orderbook import evaluate_agent, train_agent
-from scripts.orderbook.advance import Rows
-from scripts.orderbook.encoder import new_encoder, save_weights
-from scripts.orderbook.encoder_config import EncoderConfig, write_config
-from scripts.orderbook.settings import EvaluateAgentSettings, TradingRules, TrainAgentSettings
-from scripts.orderbook.states import StatesWriter
-from scripts.orderbook.trading_tape import Tape
-from scripts.orderbook.window_features import Moments, book_features
+from scripts.orderbook.agent.settings import EvaluateAgentSettings, TrainAgentSettings
+from scripts.orderbook.book.advance import Rows
+from scripts.orderbook.encoder.config import EncoderConfig, write_config
+from scripts.orderbook.encoder.model import new_encoder, save_weights
+from scripts.orderbook.states.table import StatesWriter
+from scripts.orderbook.trading.settings import TradingRules
+from scripts.orderbook.trading.tape import Tape
+from scripts.orderbook.windows.inputs import Moments, book_features
 from tests.unit.trading_tapes import TICK, simulated_tape
 
 DEPTH, LENGTH = 4, 16

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 
-from scripts.orderbook.settings import FeatureSettings
+from scripts.orderbook.features.settings import FeatureSettings
 
 SIDES = (("bid", 1), ("ask", -1))
 

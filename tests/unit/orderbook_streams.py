@@ -19,7 +19,8 @@ import zstandard
 
 from scripts.lib.errors import InputError
 from scripts.orderbook import parse_book, simulate_book
-from scripts.orderbook.settings import ParseSettings, SimulateSettings
+from scripts.orderbook.book.settings import ParseSettings
+from scripts.orderbook.simulation.settings import SimulateSettings
 from tests.conftest import ROOT, clean_environment
 
 DAY_MS = 1_704_067_200_000  # 2024-01-01

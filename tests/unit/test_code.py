@@ -307,7 +307,7 @@ def test_what_the_snakefile_imports_is_light(tmp_path: Path) -> None:
     heavy = ["torch", "numpy", "pandas", "polars", "pyarrow", "matplotlib", "transformers"]
     for name in heavy:
         (tmp_path / f"{name}.py").touch()
-    text = "".join(path.read_text() for path in [ROOT / "Snakefile", *(ROOT / "rules").glob("*.smk")])
+    text = "".join(path.read_text() for path in [ROOT / "Snakefile", *(ROOT / "rules").rglob("*.smk")])
     modules = set(re.findall(r"^(?:from|import) (scripts\.\S+)", text, flags=re.MULTILINE))
     assert {"scripts.config", "scripts.lib.rule", "scripts.lib.code"} <= modules
     program = "".join(f"import {name}\n" for name in sorted(modules))

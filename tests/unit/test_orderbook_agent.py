@@ -24,13 +24,14 @@ from safetensors.torch import load_file
 
 from scripts.lib.errors import InputError
 from scripts.lib.training.checkpoint import CheckpointStore
-from scripts.orderbook.agent_policy import decider, load_policy, read_description, read_encoder, view_of
-from scripts.orderbook.agent_training import Learner, make_environments
-from scripts.orderbook.settings import TradingRules, TrainAgentSettings
-from scripts.orderbook.trading_data import mirrored, read_split, rows_of, split_bounds
-from scripts.orderbook.trading_env import Vectors, Windows, reward_unit
-from scripts.orderbook.trading_tape import Tape
-from scripts.orderbook.window_features import load_scaling
+from scripts.orderbook.agent.policy import decider, load_policy, read_description, read_encoder, view_of
+from scripts.orderbook.agent.settings import TrainAgentSettings
+from scripts.orderbook.agent.training import Learner, make_environments
+from scripts.orderbook.trading.data import mirrored, read_split, rows_of, split_bounds
+from scripts.orderbook.trading.env import Vectors, Windows, reward_unit
+from scripts.orderbook.trading.settings import TradingRules
+from scripts.orderbook.trading.tape import Tape
+from scripts.orderbook.windows.inputs import load_scaling
 from tests.conftest import ROOT, clean_environment
 from tests.unit.agent_files import DEPTH, LENGTH, Files, make_files, train, train_settings, write_states
 from tests.unit.trading_tapes import simulated_tape

@@ -15,15 +15,15 @@ import torch
 from scripts.lib.account import read_benchmarks, read_description, read_equity, read_trades
 from scripts.lib.errors import InputError
 from scripts.lib.ledger import trial_returns, trials
-from scripts.orderbook.agent_account import FILL, RUIN, Timeline, all_fills, curve_of, timeline_of
-from scripts.orderbook.agent_contract import states_digest
-from scripts.orderbook.agent_stress import again, sharpe, sharpe_intervals
-from scripts.orderbook.settings import TradingRules
-from scripts.orderbook.taker_fills import NS_PER_MS
-from scripts.orderbook.trading_data import rows_of as rows_of_tape
-from scripts.orderbook.trading_statistics import Resampling, stationary_times
-from scripts.orderbook.trading_tape import Tape, decision_rows, make_tape
-from scripts.orderbook.trading_walk import Traded, constant_trader, imbalance_trader, random_trader, walk
+from scripts.orderbook.agent.account import FILL, RUIN, Timeline, all_fills, curve_of, timeline_of
+from scripts.orderbook.agent.contract import states_digest
+from scripts.orderbook.agent.stress import again, sharpe, sharpe_intervals
+from scripts.orderbook.trading.data import rows_of as rows_of_tape
+from scripts.orderbook.trading.settings import TradingRules
+from scripts.orderbook.trading.statistics import Resampling, stationary_times
+from scripts.orderbook.trading.taker_fills import NS_PER_MS
+from scripts.orderbook.trading.tape import Tape, decision_rows, make_tape
+from scripts.orderbook.trading.walk import Traded, constant_trader, imbalance_trader, random_trader, walk
 from tests.unit.agent_files import LENGTH, RULES, Files, evaluate, make_files, train, train_settings, write_states
 from tests.unit.trading_tapes import NOW, simulated_tape, tape_of
 

@@ -19,13 +19,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from scripts.lib.errors import InputError
-from scripts.orderbook import balance_windows, states_reader
-from scripts.orderbook.advance import Rows
-from scripts.orderbook.conditions import balanced, fit_conditions
-from scripts.orderbook.settings import BalanceSettings
-from scripts.orderbook.states import StatesWriter, read_states
-from scripts.orderbook.window_features import load_scaling
-from scripts.orderbook.window_scan import WINDOW, common_step
+from scripts.orderbook import balance_windows
+from scripts.orderbook.book.advance import Rows
+from scripts.orderbook.states import reader
+from scripts.orderbook.states.table import StatesWriter, read_states
+from scripts.orderbook.windows.conditions import balanced, fit_conditions
+from scripts.orderbook.windows.inputs import load_scaling
+from scripts.orderbook.windows.scan import WINDOW, common_step
+from scripts.orderbook.windows.settings import BalanceSettings
 from tests.conftest import ROOT, clean_environment
 from tests.unit.orderbook_streams import error_of, run_program
 
@@ -74,7 +75,7 @@ def write_part(path: Path, rows: int, seed: int, start: int = 0) -> Path:
 @pytest.fixture
 def feed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Three parts, read in batches so short that windows reach over several."""
-    monkeypatch.setattr(states_reader, "STATES_PER_BATCH", 5)
+    monkeypatch.setattr(reader, "STATES_PER_BATCH", 5)
     return write_feed(tmp_path)
 
 
@@ -317,7 +318,7 @@ def test_length_of_the_batches_changes_no_choice(tmp_path: Path, monkeypatch: py
     feed = write_feed(tmp_path)
     made = []
     for size in (1, 100, 8_192):
-        monkeypatch.setattr(states_reader, "STATES_PER_BATCH", size)
+        monkeypatch.setattr(reader, "STATES_PER_BATCH", size)
         made.append(balance(feed, tmp_path / f"out{size}"))
     for left, right in pairwise(made):
         assert left.bytes("windows", "conditions", "summary") == right.bytes("windows", "conditions", "summary")

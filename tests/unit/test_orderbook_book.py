@@ -9,14 +9,14 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 
-from scripts.orderbook import book as book_module
-from scripts.orderbook import levels as levels_module
-from scripts.orderbook.advance import DROP_OLDER, FLAG, RESYNC, Rules
-from scripts.orderbook.book import Book
-from scripts.orderbook.checksums import TOP_10
-from scripts.orderbook.levels import EMPTY, Levels, new_levels, set_level, take_snapshot
-from scripts.orderbook.records import PRICE_SCALE, REPLACE, RESTART, WHOLE_BOOK, Diff, Level, Snapshot, scaled
-from scripts.orderbook.stream import ASK, BID, LEVEL, batch_of
+from scripts.orderbook.book import book as book_module
+from scripts.orderbook.book import levels as levels_module
+from scripts.orderbook.book.advance import DROP_OLDER, FLAG, RESYNC, Rules
+from scripts.orderbook.book.book import Book
+from scripts.orderbook.book.levels import EMPTY, Levels, new_levels, set_level, take_snapshot
+from scripts.orderbook.capture.digits import TOP_10
+from scripts.orderbook.capture.records import PRICE_SCALE, REPLACE, RESTART, WHOLE_BOOK, Diff, Level, Snapshot, scaled
+from scripts.orderbook.capture.stream import ASK, BID, LEVEL, batch_of
 from tests.unit.venue_feeds import top_10
 
 ALL = 64  # levels a side: more than any book here has

@@ -13,10 +13,10 @@ import orjson
 import pytest
 
 from scripts.lib.errors import InputError
-from scripts.orderbook import best_quote_check
-from scripts.orderbook.advance import Rows
-from scripts.orderbook.best_quote_check import BestQuoteCheck
-from scripts.orderbook.stream import QUOTE
+from scripts.orderbook.book import best_quote_check
+from scripts.orderbook.book.advance import Rows
+from scripts.orderbook.book.best_quote_check import BestQuoteCheck
+from scripts.orderbook.capture.stream import QUOTE
 from tests.unit.orderbook_streams import (
     DAY_MS,
     MS,

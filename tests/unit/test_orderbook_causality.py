@@ -19,22 +19,19 @@ import torch
 from scripts.lib.causality import ALL, Artifact, Cut, check
 from scripts.lib.errors import InputError
 from scripts.orderbook import balance_windows, extract_features, parse_book, simulate_book, train_agent
-from scripts.orderbook.agent_policy import view_of
-from scripts.orderbook.book_line import messages_of
+from scripts.orderbook.agent.policy import view_of
+from scripts.orderbook.agent.settings import TrainAgentSettings
+from scripts.orderbook.book.settings import ParseOptions, ParseSettings
+from scripts.orderbook.causality.book_line import messages_of
+from scripts.orderbook.causality.raw_changes import Changes, change_capture, why_not
+from scripts.orderbook.causality.settings import BookCausalitySettings
 from scripts.orderbook.check_book_causality import files_of, main
-from scripts.orderbook.encoder import new_encoder, save_weights
-from scripts.orderbook.encoder_config import EncoderConfig, write_config
-from scripts.orderbook.raw_changes import Changes, change_capture, why_not
-from scripts.orderbook.settings import (
-    BalanceSettings,
-    BookCausalitySettings,
-    ParseOptions,
-    ParseSettings,
-    SimulateSettings,
-    TradingRules,
-    TrainAgentSettings,
-)
-from scripts.orderbook.window_scan import scan
+from scripts.orderbook.encoder.config import EncoderConfig, write_config
+from scripts.orderbook.encoder.model import new_encoder, save_weights
+from scripts.orderbook.simulation.settings import SimulateSettings
+from scripts.orderbook.trading.settings import TradingRules
+from scripts.orderbook.windows.scan import scan
+from scripts.orderbook.windows.settings import BalanceSettings
 from tests.unit.orderbook_streams import DAY_MS, MS, diff, quote, snapshot, write_messages
 
 PARTS = ("20240101", "20240102")

@@ -8,10 +8,11 @@ import zlib
 import numpy as np
 import pytest
 
-from scripts.orderbook.checksums import FAILED, NO_DIGITS, TOP_10, TOP_25, UNVERIFIABLE, VERIFIED, digits_of, verify
-from scripts.orderbook.levels import Levels, new_levels, take_snapshot, truncate
-from scripts.orderbook.records import scaled
-from scripts.orderbook.stream import ASK, BID, LEVEL
+from scripts.orderbook.book.checksums import FAILED, UNVERIFIABLE, VERIFIED, verify
+from scripts.orderbook.book.levels import Levels, new_levels, take_snapshot, truncate
+from scripts.orderbook.capture.digits import NO_DIGITS, TOP_10, TOP_25, digits_of
+from scripts.orderbook.capture.records import scaled
+from scripts.orderbook.capture.stream import ASK, BID, LEVEL
 from tests.unit.venue_feeds import Texts, top_10, top_25
 
 # Kraken, "Book checksum (WebSocket v1)": ten levels a side, all of size 0.00000500
@@ -105,7 +106,7 @@ def test_text_that_the_numbers_do_not_give_back_is_never_judged(price: str, size
 @pytest.mark.parametrize("window", [4, 64])
 @pytest.mark.parametrize("limit", [1, 10, 100])
 def test_truncated_book_holds_the_best_levels(monkeypatch: pytest.MonkeyPatch, window: int, limit: int) -> None:
-    monkeypatch.setattr("scripts.orderbook.levels.SMALLEST_WINDOW", window)
+    monkeypatch.setattr("scripts.orderbook.book.levels.SMALLEST_WINDOW", window)
     bids, asks = ([(str(500 + sign * i), "1") for i in range(1, 201)] for sign in (-1, 1))
     levels = book_of(bids, asks, shortest=1)
     truncate(levels, limit)

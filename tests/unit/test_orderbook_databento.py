@@ -223,7 +223,7 @@ def test_blocks_tables_and_pieces_of_any_size_give_the_same(tmp_path: Path, monk
     path = write(tmp_path / "a.dbn.zst", market.mbo)
     whole = read(path)
     monkeypatch.setattr("scripts.orderbook.venues.dbn_records.BLOCK", 300)
-    monkeypatch.setattr("scripts.orderbook.unpack.PIECE", 200)
+    monkeypatch.setattr("scripts.orderbook.capture.unpack.PIECE", 200)
     monkeypatch.setattr(mbo_replay, "SMALLEST_TABLE", 8)
     assert same_states(whole, read(path))
 

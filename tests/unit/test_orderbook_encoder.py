@@ -17,7 +17,17 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from scripts.lib.errors import InputError
 from scripts.lib.settings import validate
-from scripts.orderbook.encoder import (
+from scripts.orderbook.encoder.config import (
+    FP8_MULTIPLE,
+    SIZES,
+    EncoderConfig,
+    SizeName,
+    config_of,
+    read_config,
+    write_config,
+)
+from scripts.orderbook.encoder.fp8 import BLOCK_NAMES, EngineBlock, engine_encoder, plain_twin
+from scripts.orderbook.encoder.model import (
     Block,
     Encoder,
     attend,
@@ -29,16 +39,6 @@ from scripts.orderbook.encoder import (
     save_weights,
     training_flops,
 )
-from scripts.orderbook.encoder_config import (
-    FP8_MULTIPLE,
-    SIZES,
-    EncoderConfig,
-    SizeName,
-    config_of,
-    read_config,
-    write_config,
-)
-from scripts.orderbook.encoder_fp8 import BLOCK_NAMES, EngineBlock, engine_encoder, plain_twin
 from tests.conftest import ROOT
 from tests.unit.encoder_doubles import install_engine
 

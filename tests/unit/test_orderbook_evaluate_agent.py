@@ -14,11 +14,12 @@ import pytest
 import torch
 
 from scripts.lib.errors import InputError
-from scripts.orderbook.settings import EvaluateAgentSettings, TradingRules
-from scripts.orderbook.taker_fills import Latency
-from scripts.orderbook.trading_statistics import Resampling, interval, stationary_times
-from scripts.orderbook.trading_tape import decision_rows
-from scripts.orderbook.trading_walk import changes_of, constant_trader, imbalance_trader, random_trader, walk
+from scripts.orderbook.agent.settings import EvaluateAgentSettings
+from scripts.orderbook.trading.settings import TradingRules
+from scripts.orderbook.trading.statistics import Resampling, interval, stationary_times
+from scripts.orderbook.trading.taker_fills import Latency
+from scripts.orderbook.trading.tape import decision_rows
+from scripts.orderbook.trading.walk import changes_of, constant_trader, imbalance_trader, random_trader, walk
 from tests.unit.agent_files import LENGTH, RULES, Files, evaluate, make_files, train, train_settings
 from tests.unit.trading_tapes import simulated_tape, tape_of
 

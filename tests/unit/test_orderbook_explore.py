@@ -16,9 +16,10 @@ import pytest
 from scripts.lib.errors import InputError
 from scripts.orderbook import explore_features, extract_features
 from scripts.orderbook.explore_features import regime_axes, shown_edges, thirds
-from scripts.orderbook.feature_columns import KEYS, feature_names
-from scripts.orderbook.feature_sample import Group, choose, read_sample
-from scripts.orderbook.settings import ExploreSettings, FeatureSettings
+from scripts.orderbook.features.columns import feature_names
+from scripts.orderbook.features.sample import Group, choose, read_sample
+from scripts.orderbook.features.settings import ExploreSettings, FeatureSettings
+from scripts.orderbook.states.columns import KEYS
 from tests.unit.orderbook_streams import error_of, run_program
 from tests.unit.test_orderbook_features import random_states, write
 

@@ -18,12 +18,12 @@ import pytest
 
 from scripts.lib.errors import InputError
 from scripts.orderbook import extract_features
-from scripts.orderbook.columns import level_columns
-from scripts.orderbook.feature_columns import KEYS, POINT, feature_names, unit
-from scripts.orderbook.features import FeatureStream, RollingSum
-from scripts.orderbook.settings import FeatureSettings
-from scripts.orderbook.states import schema
-from scripts.orderbook.states_reader import STATES_PER_BATCH, StatesReader
+from scripts.orderbook.features.columns import POINT, feature_names, unit
+from scripts.orderbook.features.settings import FeatureSettings
+from scripts.orderbook.features.stream import FeatureStream, RollingSum
+from scripts.orderbook.states.columns import KEYS, level_columns
+from scripts.orderbook.states.reader import STATES_PER_BATCH, StatesReader
+from scripts.orderbook.states.table import schema
 from tests.unit.feature_oracles import pandas_features, polars_features
 from tests.unit.orderbook_streams import error_of, parse, run_program
 

@@ -14,7 +14,7 @@ import pytest
 
 from scripts.lib.errors import InputError
 from scripts.orderbook import fetch_book
-from scripts.orderbook.settings import FetchSettings
+from scripts.orderbook.capture.settings import FetchSettings
 from tests.unit.file_server import Script, serving
 from tests.unit.orderbook_streams import error_of, run_program
 

@@ -19,11 +19,11 @@ from scripts.lib.devices import choose_device
 from scripts.lib.errors import InputError
 from scripts.orderbook import export_encoder, test_inference
 from scripts.orderbook.analyse_training import main as analyse
-from scripts.orderbook.encoder import Encoder, load_encoder, new_encoder, save_weights
-from scripts.orderbook.encoder_config import config_of, write_config
+from scripts.orderbook.encoder.config import config_of, write_config
+from scripts.orderbook.encoder.latency import Place, latency_figures, places, quantile_bounds, time_calls
+from scripts.orderbook.encoder.model import Encoder, load_encoder, new_encoder, save_weights
+from scripts.orderbook.encoder.settings import ExportSettings, InferenceSettings
 from scripts.orderbook.export_encoder import example_windows, read_program, read_script, refuse_differences
-from scripts.orderbook.latency import Place, latency_figures, places, quantile_bounds, time_calls
-from scripts.orderbook.settings import ExportSettings, InferenceSettings
 from tests.conftest import ROOT
 from tests.unit.window_folder import WindowFolder, write_windows
 

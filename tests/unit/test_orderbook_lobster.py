@@ -281,7 +281,7 @@ def test_packed_files_and_any_size_of_blocks_give_the_same(tmp_path: Path, monke
     path = write(tmp_path, market.messages, market.books, 3)
     plain = parse(path, venue="lobster", crossed="flag")
     for place, size in (("raw.BLOCK", 700), ("unpack.BLOCK", 700), ("unpack.PIECE", 500)):
-        monkeypatch.setattr(f"scripts.orderbook.{place}", size)
+        monkeypatch.setattr(f"scripts.orderbook.capture.{place}", size)
     assert same_states(plain, parse(path, venue="lobster", crossed="flag"))
     for kind in ("message", "orderbook"):
         source = tmp_path / name(3, kind)

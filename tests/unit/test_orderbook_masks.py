@@ -7,10 +7,10 @@ import math
 import numpy as np
 import pytest
 
-from scripts.orderbook.mask_baselines import copy_last, interpolate
-from scripts.orderbook.masking import EVALUATION, MODES, Mode, draw_mask, draw_mode, hide, runs_of
-from scripts.orderbook.pretrain_task import MaskedWindows
-from scripts.orderbook.settings import MaskSettings
+from scripts.orderbook.encoder.mask_baselines import copy_last, interpolate
+from scripts.orderbook.encoder.masking import EVALUATION, MODES, Mode, draw_mask, draw_mode, hide, runs_of
+from scripts.orderbook.encoder.pretrain_task import MaskedWindows
+from scripts.orderbook.encoder.settings import MaskSettings
 
 LENGTH, LEVELS, SPAN = 64, 8, 8
 FEATURES = 4 * LEVELS

@@ -17,11 +17,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from scripts.lib.errors import InputError
-from scripts.orderbook import raw, unpack
-from scripts.orderbook.advance import Rows
-from scripts.orderbook.records import PRICE_SCALE, scaled
-from scripts.orderbook.settings import Venue
-from scripts.orderbook.states import ROWS_PER_GROUP, StatesWriter, read_states
+from scripts.orderbook.book.advance import Rows
+from scripts.orderbook.capture import raw, unpack
+from scripts.orderbook.capture.records import PRICE_SCALE, scaled
+from scripts.orderbook.capture.settings import Venue
+from scripts.orderbook.states.table import ROWS_PER_GROUP, StatesWriter, read_states
 from scripts.orderbook.venues.factory import ADAPTERS
 from tests.unit.orderbook_streams import (
     ANYTHING,

@@ -17,8 +17,8 @@ from scripts.lib.errors import InputError
 from scripts.lib.plots import ASK, BID
 from scripts.orderbook import plot_book
 from scripts.orderbook.plot_book import PRICE_BINS, BookSample, ladder_image
-from scripts.orderbook.settings import PlotSettings
-from scripts.orderbook.states import read_states, schema, stored_depth
+from scripts.orderbook.states.settings import PlotSettings
+from scripts.orderbook.states.table import read_states, schema, stored_depth
 from tests.unit.orderbook_streams import error_of, run_program
 
 SVG = "{http://www.w3.org/2000/svg}"

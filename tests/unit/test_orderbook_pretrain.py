@@ -21,13 +21,13 @@ from safetensors.torch import load_file
 
 from scripts.lib.errors import InputError
 from scripts.lib.settings import validate
-from scripts.orderbook.encoder import load_encoder, new_encoder
-from scripts.orderbook.encoder_config import config_of
-from scripts.orderbook.masking import MODES
+from scripts.orderbook.encoder.config import config_of
+from scripts.orderbook.encoder.masking import MODES
+from scripts.orderbook.encoder.model import load_encoder, new_encoder
+from scripts.orderbook.encoder.reconstruction import METHODS
+from scripts.orderbook.encoder.settings import PretrainSettings
 from scripts.orderbook.pretrain_encoder import main, make_task
-from scripts.orderbook.reconstruction import METHODS
-from scripts.orderbook.settings import PretrainSettings
-from scripts.orderbook.window_arrays import open_windows
+from scripts.orderbook.windows.arrays import open_windows
 from tests.conftest import ROOT, clean_environment
 from tests.unit.window_folder import WindowFolder, write_windows
 
@@ -120,7 +120,7 @@ def test_the_table_has_every_split_mode_condition_and_method(undisturbed: Path) 
 
 def test_the_figures_are_those_of_the_saved_weights(undisturbed: Path, windows: WindowFolder) -> None:
     """Oracle: load the encoder anew and measure by a plain loop, one window at a time."""
-    from scripts.orderbook.masking import EVALUATION, draw_mask
+    from scripts.orderbook.encoder.masking import EVALUATION, draw_mask
 
     encoder, truth = (
         load_encoder(undisturbed / "model.safetensors", undisturbed / "encoder.json"),

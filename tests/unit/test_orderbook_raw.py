@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts.orderbook import raw, unpack
-from scripts.orderbook.raw import BadLines, read_blocks
+from scripts.orderbook.capture import raw, unpack
+from scripts.orderbook.capture.raw import BadLines, read_blocks
 
 
 def text_of(seed: int, lines: int) -> bytes:

@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 
 from scripts.lib.plots import save_svg
-from scripts.orderbook.columns import level_columns as columns_of_states
-from scripts.orderbook.mask_baselines import copy_last
-from scripts.orderbook.masking import EVALUATION, MODES, Mode, draw_mask
-from scripts.orderbook.reconstruction import (
+from scripts.orderbook.encoder.mask_baselines import copy_last
+from scripts.orderbook.encoder.masking import EVALUATION, MODES, Mode, draw_mask
+from scripts.orderbook.encoder.reconstruction import (
     COPY_LAST,
     LINEAR,
     METHODS,
@@ -24,7 +23,7 @@ from scripts.orderbook.reconstruction import (
     estimate,
     reconstruct,
 )
-from scripts.orderbook.reconstruction_report import (
+from scripts.orderbook.encoder.reconstruction_report import (
     FIGURES,
     condition_rows,
     draw_conditions,
@@ -33,6 +32,7 @@ from scripts.orderbook.reconstruction_report import (
     level_rows,
     write_rows,
 )
+from scripts.orderbook.states.columns import level_columns as columns_of_states
 from tests.unit.window_folder import CONDITIONS, make_windows
 
 OPTIONS = MaskOptions(0.25, 4, 7)

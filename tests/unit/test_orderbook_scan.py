@@ -14,9 +14,9 @@ import orjson
 import pytest
 
 from scripts.lib.errors import InputError
-from scripts.orderbook.raw import BadLines, Block
-from scripts.orderbook.settings import Venue
-from scripts.orderbook.stream import empty, messages_of, quotes_of
+from scripts.orderbook.capture.raw import BadLines, Block
+from scripts.orderbook.capture.settings import Venue
+from scripts.orderbook.capture.stream import empty, messages_of, quotes_of
 from scripts.orderbook.venues import binance
 from scripts.orderbook.venues.binance_scan import scan, scanner
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from scripts.orderbook.settings import SimulateSettings
+from scripts.orderbook.simulation.settings import SimulateSettings
 from tests.unit.orderbook_streams import Parsed, begins, error_of, parse, run_program, simulate
 
 CASES: dict[str, dict[str, Any]] = {

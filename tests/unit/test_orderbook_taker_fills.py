@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from scripts.orderbook.taker_fills import NS_PER_MS, Latency, arrivals, fill_order
+from scripts.orderbook.trading.taker_fills import NS_PER_MS, Latency, arrivals, fill_order
 
 NAN = np.nan
 BIDS = np.array([[99.0, 98.0, 97.0], [1.0, 2.0, 4.0]])

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 from scripts.lib.errors import InputError
-from scripts.orderbook import raw, unpack
-from scripts.orderbook.raw import BadLines, Block
-from scripts.orderbook.stream import messages_of
+from scripts.orderbook.capture import raw, unpack
+from scripts.orderbook.capture.raw import BadLines, Block
+from scripts.orderbook.capture.stream import messages_of
 from scripts.orderbook.venues import tardis
 from scripts.orderbook.venues.tardis_scan import scan
 from tests.unit.orderbook_markets import SIDES, Market, State, Update, best, best_first, check_states, levels_known

@@ -11,11 +11,11 @@ import pytest
 from gymnasium.utils.env_checker import check_env as gymnasium_check
 from stable_baselines3.common.env_checker import check_env as sb3_check
 
-from scripts.orderbook.settings import TradingRules
-from scripts.orderbook.taker_fills import Latency, fill_order
-from scripts.orderbook.trading_account import Account
-from scripts.orderbook.trading_env import TradingEnv, Vectors, Windows, reward_unit
-from scripts.orderbook.trading_tape import NEVER, Tape, decision_rows
+from scripts.orderbook.trading.account import Account
+from scripts.orderbook.trading.env import TradingEnv, Vectors, Windows, reward_unit
+from scripts.orderbook.trading.settings import TradingRules
+from scripts.orderbook.trading.taker_fills import Latency, fill_order
+from scripts.orderbook.trading.tape import NEVER, Tape, decision_rows
 from tests.unit.trading_tapes import book_levels, simulated_tape, tape_of
 
 LENGTH = 8

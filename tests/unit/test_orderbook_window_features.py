@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from scripts.lib.errors import InputError
-from scripts.orderbook.columns import level_columns
-from scripts.orderbook.window_features import Moments, Scaling, book_features, load_scaling, usable
+from scripts.orderbook.states.columns import level_columns
+from scripts.orderbook.windows.inputs import Moments, Scaling, book_features, load_scaling, usable
 
 
 def book(bids: list[tuple[float, float]], asks: list[tuple[float, float]]) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from scripts.lib.kernels import Array, kernel
-from scripts.orderbook.words import digits, end_of_plain, number, word_at
+from scripts.orderbook.capture.words import digits, end_of_plain, number, word_at
 
 LETTERS = [bytes(range(48, 58)), b"019/:.", bytes(range(256)), b'az"\\\x1f\x7f\x80\xff', b"ab "]
 LENGTHS = [1, 2, 7, 8, 9, 15, 16, 17, 40]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from scripts.orderbook.taker_fills import Latency
-from scripts.orderbook.trading_tape import Tape, make_tape
+from scripts.orderbook.trading.taker_fills import Latency
+from scripts.orderbook.trading.tape import Tape, make_tape
 
 TICK = 0.1
 MS = 1_000_000

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from scripts.orderbook.window_features import Scaling
+from scripts.orderbook.windows.inputs import Scaling
 
 CONDITIONS = ("v0-t0-s0-d0", "v1-t0-s0-d0")
 

@@ -115,7 +115,7 @@ def test_the_cap_of_gpus_is_no_smaller_than_the_largest_request(jobs: dict[str, 
 
 
 def test_no_rule_retries_by_itself() -> None:
-    for path in [ROOT / "Snakefile", *(ROOT / "rules").glob("*.smk")]:
+    for path in [ROOT / "Snakefile", *(ROOT / "rules").rglob("*.smk")]:
         assert not re.search(r"^\s*retries\s*:", path.read_text(), re.MULTILINE), path
     assert read("slurm")["retries"] >= 1
 
@@ -147,7 +147,7 @@ def test_bare_profile_names_are_tracked_links(name: str) -> None:
 
 def test_site_names_stand_nowhere_but_in_the_slurm_profile() -> None:
     """Partitions and GPU models are a site's; rules and config only say how much is needed."""
-    for path in [ROOT / "Snakefile", *(ROOT / "rules").glob("*.smk"), *(ROOT / "config").glob("*.yaml")]:
+    for path in [ROOT / "Snakefile", *(ROOT / "rules").rglob("*.smk"), *(ROOT / "config").glob("*.yaml")]:
         text = re.sub(r"#.*", "", path.read_text())
         assert not re.search(r"partition|gpu_model|\ba100\b|\bh100\b|\bgres\b", text), path
 

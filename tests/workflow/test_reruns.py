@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -84,10 +83,12 @@ FOLLOWERS = {
     "evaluate_gate": {"write_overview"},
     "write_overview": NOTHING,
 }
+SOURCES = ("scripts/**/*.py", "rules/**/*.smk", "envs/*.yaml")
 
 
 def sources(clone: Path) -> list[Path]:
-    return [*clone.glob("scripts/**/*.py"), *clone.glob("rules/*.smk"), *clone.glob("envs/*.yaml"), clone / "Snakefile"]
+    found = [path for pattern in SOURCES for path in clone.glob(pattern)]
+    return [*found, clone / "Snakefile"]
 
 
 def followers_of(rules: set[str]) -> set[str]:
@@ -115,14 +116,21 @@ def test_reformatting_comments_and_docstrings_rerun_nothing(finished: Path, plan
     assert sum(path.read_text() != text for path, text in before.items()) > len(before) / 2
     for path in before:
         path.write_text(f"# a comment\n{path.read_text()}")
-    books = finished / "scripts" / "orderbook" / "book.py"
-    books.write_text(re.sub(r'"""Levels of one side', '"""Another text: levels of one side', books.read_text()))
+    book = finished / "scripts" / "orderbook" / "book" / "book.py"
+    text = book.read_text()
+    assert '"""A book that follows a stream' in text
+    book.write_text(text.replace('"""A book that follows a stream', '"""Another text: a book that follows a stream'))
     assert plan() == {}
 
 
 @pytest.mark.parametrize(
     "helper",
-    ["scripts/orderbook/raw.py", "scripts/orderbook/states.py", "scripts/lib/plots.py", "scripts/lib/progress.py"],
+    [
+        "scripts/orderbook/capture/raw.py",
+        "scripts/orderbook/states/table.py",
+        "scripts/lib/plots.py",
+        "scripts/lib/progress.py",
+    ],
 )
 def test_editing_a_helper_reruns_the_rules_that_import_it_and_names_it(finished: Path, plan: Plan, helper: str) -> None:
     path = finished / helper

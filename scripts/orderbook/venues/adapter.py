@@ -12,11 +12,11 @@ import orjson
 
 from scripts.lib.errors import InputError
 from scripts.lib.kernels import Array
-from scripts.orderbook.checksums import NONE
-from scripts.orderbook.raw import BadLines, Block, decode, read_blocks
-from scripts.orderbook.records import LARGEST, Diff, Quote, Snapshot
-from scripts.orderbook.settings import Venue
-from scripts.orderbook.stream import Batch, batch_of
+from scripts.orderbook.capture.digits import NONE
+from scripts.orderbook.capture.raw import BadLines, Block, decode, read_blocks
+from scripts.orderbook.capture.records import LARGEST, Diff, Quote, Snapshot
+from scripts.orderbook.capture.settings import Venue
+from scripts.orderbook.capture.stream import Batch, batch_of
 
 Record = Snapshot | Diff | Quote
 ABSURD = (LookupError, TypeError, ValueError, AttributeError, OverflowError)  # what reading a faulty message raises
@@ -29,7 +29,7 @@ class Adapter(ABC):
     """
 
     checksum: ClassVar[int] = NONE
-    """Over what the venue's checksums are taken: a rule of scripts/orderbook/checksums.py."""
+    """Over what the venue's checksums are taken: a rule of scripts/orderbook/capture/digits.py."""
     ids_restart: ClassVar[bool] = False
     """Whether the venue's ids may begin again from a smaller one."""
 
@@ -74,7 +74,7 @@ class Adapter(ABC):
 
 
 class JsonLines(Adapter):
-    """A venue whose captures are lines of JSON, see scripts/orderbook/raw.py; its class says what a message tells."""
+    """A venue whose captures are lines of JSON, see scripts/orderbook/capture/raw.py; its class reads a message."""
 
     numbered: ClassVar[bool] = True
     """Whether the venue's ids show that a message is missing. Where they do not and no checksum tells either, a line

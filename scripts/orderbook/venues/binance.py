@@ -17,10 +17,10 @@ import numpy as np
 
 from scripts.lib.errors import InputError
 from scripts.lib.kernels import Array
-from scripts.orderbook.raw import BadLines, Block, decode, read_blocks
-from scripts.orderbook.records import NO_TIME, Diff, Quote, Snapshot
-from scripts.orderbook.settings import Venue
-from scripts.orderbook.stream import Batch, append, empty, size
+from scripts.orderbook.capture.raw import BadLines, Block, decode, read_blocks
+from scripts.orderbook.capture.records import NO_TIME, Diff, Quote, Snapshot
+from scripts.orderbook.capture.settings import Venue
+from scripts.orderbook.capture.stream import Batch, append, empty, size
 from scripts.orderbook.venues.adapter import ABSURD, Adapter, integer
 from scripts.orderbook.venues.binance_scan import scan, scanner
 from scripts.orderbook.venues.levels import level_of, levels_of

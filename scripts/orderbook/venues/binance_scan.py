@@ -17,10 +17,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scripts.lib.kernels import Array, inlined, kernel
-from scripts.orderbook.raw import UNITS
-from scripts.orderbook.records import DIFF, EXACT, LARGEST, LONGEST_STAMP, NO_TIME, PRICE_DECIMALS
-from scripts.orderbook.stream import ASK, BID, NO_CHECKSUM, NO_ID, Batch
-from scripts.orderbook.words import digits, end_of_plain, number
+from scripts.orderbook.capture.raw import UNITS
+from scripts.orderbook.capture.records import DIFF, EXACT, LARGEST, LONGEST_STAMP, NO_TIME, PRICE_DECIMALS
+from scripts.orderbook.capture.stream import ASK, BID, NO_CHECKSUM, NO_ID, Batch
+from scripts.orderbook.capture.words import digits, end_of_plain, number
 
 FAILED = -1
 UNKNOWN, DEPTH, QUOTE, OTHER = range(4)  # kinds of messages

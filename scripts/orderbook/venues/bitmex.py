@@ -22,10 +22,10 @@ import numpy as np
 
 from scripts.lib.errors import InputError
 from scripts.lib.kernels import Array
-from scripts.orderbook.raw import BadLines, Block
-from scripts.orderbook.records import NO_TIME, RESTART, WHOLE_BOOK, Diff, Level, Snapshot, scaled
-from scripts.orderbook.settings import Venue
-from scripts.orderbook.stream import ASK, BID, Batch
+from scripts.orderbook.capture.raw import BadLines, Block
+from scripts.orderbook.capture.records import NO_TIME, RESTART, WHOLE_BOOK, Diff, Level, Snapshot, scaled
+from scripts.orderbook.capture.settings import Venue
+from scripts.orderbook.capture.stream import ASK, BID, Batch
 from scripts.orderbook.venues.adapter import JsonLines, Record, integer
 from scripts.orderbook.venues.times import rfc3339
 

@@ -16,10 +16,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from scripts.lib.kernels import Array
-from scripts.orderbook.checksums import TOP_25
-from scripts.orderbook.raw import BadLines
-from scripts.orderbook.records import NO_TIME, RESTART, Diff, Snapshot
-from scripts.orderbook.settings import Venue
+from scripts.orderbook.capture.digits import TOP_25
+from scripts.orderbook.capture.raw import BadLines
+from scripts.orderbook.capture.records import NO_TIME, RESTART, Diff, Snapshot
+from scripts.orderbook.capture.settings import Venue
 from scripts.orderbook.venues.adapter import JsonLines, Record, integer
 from scripts.orderbook.venues.levels import texted_levels
 from scripts.orderbook.venues.times import milliseconds

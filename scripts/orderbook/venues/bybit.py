@@ -17,10 +17,10 @@ import numpy as np
 
 from scripts.lib.errors import InputError
 from scripts.lib.kernels import Array
-from scripts.orderbook.raw import BadLines, Block
-from scripts.orderbook.records import NO_TIME, REPLACE, RESTART, Diff, Snapshot
-from scripts.orderbook.settings import Venue
-from scripts.orderbook.stream import NO_ID, Batch
+from scripts.orderbook.capture.raw import BadLines, Block
+from scripts.orderbook.capture.records import NO_TIME, REPLACE, RESTART, Diff, Snapshot
+from scripts.orderbook.capture.settings import Venue
+from scripts.orderbook.capture.stream import NO_ID, Batch
 from scripts.orderbook.venues.adapter import JsonLines, Record, integer
 from scripts.orderbook.venues.levels import levels_of
 from scripts.orderbook.venues.times import milliseconds

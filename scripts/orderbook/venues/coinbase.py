@@ -22,10 +22,10 @@ from typing import Any
 import numpy as np
 
 from scripts.lib.kernels import Array
-from scripts.orderbook.raw import BadLines
-from scripts.orderbook.records import NO_TIME, RESTART, WHOLE_BOOK, Diff, Level, Snapshot
-from scripts.orderbook.settings import Venue
-from scripts.orderbook.stream import NO_ID, Batch
+from scripts.orderbook.capture.raw import BadLines
+from scripts.orderbook.capture.records import NO_TIME, RESTART, WHOLE_BOOK, Diff, Level, Snapshot
+from scripts.orderbook.capture.settings import Venue
+from scripts.orderbook.capture.stream import NO_ID, Batch
 from scripts.orderbook.venues.adapter import JsonLines, Record, integer
 from scripts.orderbook.venues.levels import level_of, levels_of
 from scripts.orderbook.venues.times import rfc3339

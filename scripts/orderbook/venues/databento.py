@@ -19,10 +19,10 @@ import numpy as np
 from scripts.lib.errors import InputError
 from scripts.lib.kernels import Array
 from scripts.lib.progress import Progress
-from scripts.orderbook.raw import BadLines
-from scripts.orderbook.records import EXACT, LARGEST, REPLACE, RESTART, float_holds
-from scripts.orderbook.settings import Venue
-from scripts.orderbook.stream import ASK, BID, FILLED, LEVEL, MESSAGE, NO_CHECKSUM, NO_ID, QUOTE, Batch, empty
+from scripts.orderbook.capture.raw import BadLines
+from scripts.orderbook.capture.records import EXACT, LARGEST, REPLACE, RESTART, float_holds
+from scripts.orderbook.capture.settings import Venue
+from scripts.orderbook.capture.stream import ASK, BID, FILLED, LEVEL, MESSAGE, NO_CHECKSUM, NO_ID, QUOTE, Batch, empty
 from scripts.orderbook.venues.adapter import Adapter
 from scripts.orderbook.venues.dbn_records import MBO, MBP_10, MBP_LEVELS, DbnFile, Records
 from scripts.orderbook.venues.mbo_replay import (

@@ -20,9 +20,9 @@ from databento_dbn import DBNDecoder, DBNError, Metadata
 from scripts.lib.errors import InputError
 from scripts.lib.kernels import Array, kernel
 from scripts.lib.progress import Progress
-from scripts.orderbook.raw import BadLines
-from scripts.orderbook.records import LARGEST
-from scripts.orderbook.unpack import BLOCK, Damaged, read_pieces
+from scripts.orderbook.capture.raw import BadLines
+from scripts.orderbook.capture.records import LARGEST
+from scripts.orderbook.capture.unpack import BLOCK, Damaged, read_pieces
 
 PREFIX = 8  # bytes: DBN, the version, the length of the metadata
 LONGEST_METADATA = 1 << 28

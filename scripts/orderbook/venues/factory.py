@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from scripts.orderbook.raw import BadLines
-from scripts.orderbook.settings import Venue
+from scripts.orderbook.capture.raw import BadLines
+from scripts.orderbook.capture.settings import Venue
 from scripts.orderbook.venues.adapter import Adapter
 from scripts.orderbook.venues.binance import Binance
 from scripts.orderbook.venues.bitget import Bitget

@@ -21,10 +21,10 @@ import numpy as np
 import orjson
 
 from scripts.lib.kernels import Array
-from scripts.orderbook.checksums import TOP_10, decimals_of, fixed_digits
-from scripts.orderbook.raw import BadLines
-from scripts.orderbook.records import NO_TIME, RESTART, Diff, Level, Snapshot
-from scripts.orderbook.settings import Venue
+from scripts.orderbook.capture.digits import TOP_10, decimals_of, fixed_digits
+from scripts.orderbook.capture.raw import BadLines
+from scripts.orderbook.capture.records import NO_TIME, RESTART, Diff, Level, Snapshot
+from scripts.orderbook.capture.settings import Venue
 from scripts.orderbook.venues.adapter import JsonLines, Record, integer
 from scripts.orderbook.venues.levels import level_of, texted_levels
 from scripts.orderbook.venues.times import rfc3339, seconds

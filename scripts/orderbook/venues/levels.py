@@ -6,8 +6,8 @@ import math
 from functools import lru_cache
 from typing import Any
 
-from scripts.orderbook.checksums import digits_of
-from scripts.orderbook.records import Level, scaled
+from scripts.orderbook.capture.digits import digits_of
+from scripts.orderbook.capture.records import Level, scaled
 
 PRICES = 32_768  # remembered: a few MB
 REMEMBERED = 4_096  # pairs of texts: removed levels, and those that flicker

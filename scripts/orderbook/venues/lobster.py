@@ -24,13 +24,13 @@ import numpy as np
 from scripts.lib.errors import InputError
 from scripts.lib.kernels import Array, kernel
 from scripts.lib.progress import Progress
-from scripts.orderbook.lobster_files import Named, book_file, read_name
-from scripts.orderbook.raw import BadLines, read_file
-from scripts.orderbook.records import PRICE_SCALE, REPLACE, RESTART
-from scripts.orderbook.settings import Venue
-from scripts.orderbook.stream import ASK, BID, FILLED, LEVEL, MESSAGE, NO_CHECKSUM, NO_ID, QUOTE, Batch
+from scripts.orderbook.capture.raw import BadLines, read_file
+from scripts.orderbook.capture.records import PRICE_SCALE, REPLACE, RESTART
+from scripts.orderbook.capture.settings import Venue
+from scripts.orderbook.capture.stream import ASK, BID, FILLED, LEVEL, MESSAGE, NO_CHECKSUM, NO_ID, QUOTE, Batch
 from scripts.orderbook.venues.adapter import Adapter
 from scripts.orderbook.venues.csv_scan import GOOD, fields_of, scan_rows
+from scripts.orderbook.venues.lobster_files import Named, book_file, read_name
 
 MARKET = ZoneInfo("America/New_York")
 SECOND, NS_DIGITS = 1_000_000_000, 9

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scripts.lib.kernels import Array, kernel
-from scripts.orderbook.records import DIFF, RESTART, WHOLE_BOOK
-from scripts.orderbook.stream import ASK, BID, NO_CHECKSUM, NO_ID, Batch
+from scripts.orderbook.capture.records import DIFF, RESTART, WHOLE_BOOK
+from scripts.orderbook.capture.stream import ASK, BID, NO_CHECKSUM, NO_ID, Batch
 
 ADD, CANCEL, MODIFY, CLEAR, TRADE, FILL, NOTHING = (ord(letter) for letter in "ACMRTFN")
 ASK_LETTER, BID_LETTER = (ord(letter) for letter in "AB")

@@ -23,10 +23,10 @@ import numpy as np
 
 from scripts.lib.errors import InputError
 from scripts.lib.kernels import Array
-from scripts.orderbook.raw import BadLines, Block, read_blocks
-from scripts.orderbook.records import scaled
-from scripts.orderbook.settings import Venue
-from scripts.orderbook.stream import ASK, BID, Batch, empty
+from scripts.orderbook.capture.raw import BadLines, Block, read_blocks
+from scripts.orderbook.capture.records import scaled
+from scripts.orderbook.capture.settings import Venue
+from scripts.orderbook.capture.stream import ASK, BID, Batch, empty
 from scripts.orderbook.venues.adapter import Adapter
 from scripts.orderbook.venues.tardis_scan import (
     FIELDS,

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scripts.lib.kernels import Array, kernel
-from scripts.orderbook.records import DIFF, EXACT, LARGEST, PRICE_DECIMALS, REPLACE, RESTART
-from scripts.orderbook.stream import ASK, BID, NO_CHECKSUM, Batch
+from scripts.orderbook.capture.records import DIFF, EXACT, LARGEST, PRICE_DECIMALS, REPLACE, RESTART
+from scripts.orderbook.capture.stream import ASK, BID, NO_CHECKSUM, Batch
 
 FAILED = -1
 NONE_BELOW, NONE_ABOVE = 2**62, -1  # edges of a side without levels: prices are under 2^62

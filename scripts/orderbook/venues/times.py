@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-from scripts.orderbook.raw import time_of
-from scripts.orderbook.records import LARGEST, NO_TIME
+from scripts.orderbook.capture.raw import time_of
+from scripts.orderbook.capture.records import LARGEST, NO_TIME
 
 MS, SECOND = 1_000_000, 1_000_000_000  # ns
 RFC_3339 = re.compile(r"(\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|z|[+-]\d\d:\d\d)", re.ASCII)
