@@ -1,5 +1,6 @@
 # Tidemill: raw market data and raw text to trained, gated, backtested and reported financial models.
-# This file is an index; the rules stand in rules/, one file a line, their programs in scripts/ under the same names.
+# This file is an index; the rules stand in rules/, one file or folder a line, their programs in scripts/ under the same
+# names.
 from snakemake.utils import min_version
 
 min_version("9.25")

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -294,6 +295,17 @@ def test_lines_import_lib_but_never_one_another(package: str) -> None:
         if name.startswith("scripts") and not name.startswith(allowed)
     ]
     assert strangers == []
+
+
+@pytest.mark.parametrize("package", [*LINES, "lib"])
+def test_rooms_of_a_line_import_one_another_in_one_direction(package: str) -> None:
+    """A room is a package of a line, or one of the modules beside them."""
+    rooms: dict[str, set[str]] = {}
+    for path in sorted((ROOT / "scripts" / package).rglob("*.py")):
+        room = path.relative_to(ROOT).with_suffix("").parts[2]
+        names = [name.split(".") for name, _ in imported(path) if name.startswith(f"scripts.{package}.")]
+        rooms.setdefault(room, set()).update({name[2] for name in names} - {room})
+    TopologicalSorter(rooms).prepare()  # CycleError names the rooms
 
 
 def test_packages_run_no_code_of_their_own() -> None:
