@@ -162,6 +162,30 @@ class EvaluateSettings(EvaluateOptions):
     """As in the backtest: sessions without a price after which an asset counts as delisted."""
 
 
+class ReplayOptions(Settings):
+    """What the config says of replay_trades."""
+
+    tolerance: float = Field(1e-9, gt=0, le=1)
+    """Difference to the second simulator, as a fraction of the account value, up to which the two agree."""
+
+
+class ReplaySettings(ReplayOptions):
+    """Settings of replay_trades; all but the tolerance as in the backtest."""
+
+    initial_cash: float = Field(1_000_000.0, gt=0, le=1e15)
+    """Account value at the start, currency."""
+    borrow_rate: float = Field(0.0, ge=0, le=10)
+    """Borrow fee a year on the value of short positions, actual/365."""
+    cash_rate: float = Field(0.0, ge=-1, le=10)
+    """Interest a year on cash, actual/365."""
+    calendar: str | None = Field(None, min_length=1)
+    """Exchange calendar of all assets."""
+    delisting_return: float = Field(0.0, ge=-1, le=10)
+    """Return from the last price of assets whose prices end without an entry in the delistings."""
+    delisted_after: int = Field(5, ge=1, le=252)
+    """Sessions without a price after which an asset counts as delisted."""
+
+
 class CausalityOptions(Settings):
     """What the config says of check_causality."""
 
@@ -384,6 +408,8 @@ class BacktestLineConfig(Settings):
     """simulate_prices: daily prices for the demo and for tests."""
     causality: CausalityOptions = CausalityOptions()
     """check_causality: whether predictions depend on what came after them."""
+    replay: ReplayOptions = ReplayOptions()
+    """replay_trades: whether a second simulator agrees on the same orders."""
     judge: JudgeSettings = JudgeSettings()
     """judge_backtest: what is to be believed of an account."""
     tear_sheet: TearSheetSettings = TearSheetSettings()

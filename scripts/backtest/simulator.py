@@ -135,6 +135,8 @@ class _Run:
         self.market = Market(panel, contract.costs, events.splits)
         self.fills = panel.close if contract.at_close else panel.open
         self.complete = bool(self.fills.min() > 0 and self.marks.min() > 0)  # no hole anywhere: no need to look again
+        if not self.complete:  # what was bought before its first close could not be valued
+            self.fills = np.where(self.marks > 0, self.fills, np.nan)
         self.targets = {int(session): weights for session, weights in zip(plan.sessions, plan.weights, strict=True)}
         self.splits, self.dividends, self.delistings = map(_by_session, events)
         self.positions: list[Array] = []
