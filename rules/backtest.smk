@@ -16,6 +16,7 @@ from scripts.backtest.runs import (
     line_options,
     market_files,
     predictions_of,
+    replay_files,
     signal_command,
     simulated_flag,
     subject_of,
@@ -224,6 +225,41 @@ use rule run_backtest as run_trial with:
         settings=trial_settings(CONFIG.backtest),
 
 
+rule replay_trades:
+    input:
+        unpack(market_files(CONFIG.backtest, "splits", "dividends", "delistings")),
+        equity="results/backtest/{backtest}/account/equity.csv",
+        trades="results/backtest/{backtest}/account/trades.csv",
+    output:
+        report="results/backtest/{backtest}/account/replay.json",
+        table="results/backtest/{backtest}/account/replay.csv",
+    log:
+        "logs/backtest/replay_trades/{backtest}.log",
+    benchmark:
+        "benchmarks/backtest/replay_trades/{backtest}.jsonl"
+    conda:
+        "../envs/backtest.yaml"
+    threads: 1
+    resources:
+        mem=growing("4GB"),
+        runtime="1h",
+    params:
+        *code("scripts.backtest.replay_trades", env="backtest"),
+        files=options("prices", "splits", "dividends", "delistings"),
+        settings=settings(
+            "backtest.replay",
+            initial_cash="backtest.backtests.{backtest}.trade.initial_cash",
+            borrow_rate="backtest.backtests.{backtest}.trade.borrow_rate",
+            cash_rate="backtest.backtests.{backtest}.trade.cash_rate",
+            calendar="backtest.backtests.{backtest}.trade.calendar",
+            delisting_return="backtest.backtests.{backtest}.trade.delisting_return",
+            delisted_after="backtest.backtests.{backtest}.trade.delisted_after",
+        ),
+    shell:
+        "python -m scripts.backtest.replay_trades --equity {input.equity} --trades {input.trades} {params.files}"
+        " --report {output.report} --table {output.table} --settings {params.settings:q} > {log} 2>&1"
+
+
 rule run_benchmarks:
     input:
         unpack(market_files(CONFIG.backtest, "splits", "dividends", "delistings")),
@@ -326,6 +362,7 @@ rule evaluate_predictions:
 rule judge_backtest:
     input:
         unpack(judged_files(CONFIG.backtest, ACCOUNTS)),
+        unpack(replay_files(CONFIG.backtest)),
         unpack(market_files(CONFIG.backtest, "splits", "dividends", "categories")),
         trials=all_trials(CONFIG.backtest),
     output:
@@ -359,7 +396,9 @@ rule judge_backtest:
         runtime="2h",
     params:
         *code("scripts.backtest.judge_backtest", env="backtest"),
-        files=options("account", *KNOWN, "prices", "splits", "dividends", "categories"),
+        files=options(
+            "account", *KNOWN, "replay", "prices", "splits", "dividends", "categories"
+        ),
         settings=settings("backtest.judge"),
     shell:
         "python -m scripts.backtest.judge_backtest {params.files} --metrics {output.metrics} --table {output.table}"

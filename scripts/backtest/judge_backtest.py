@@ -17,6 +17,7 @@ from scripts.backtest.judging.evidence import (
     forecast_figures,
     is_random,
     read_categories,
+    replay_figures,
     stress_figures,
     sweep_figures,
 )
@@ -52,6 +53,7 @@ def main(
     coefficients: job.InputFile | None = None,
     causality: job.InputFile | None = None,
     sweep: job.InputFile | None = None,
+    replay: job.InputFile | None = None,
     prices: job.InputFile | None = None,
     splits: job.InputFile | None = None,
     dividends: job.InputFile | None = None,
@@ -81,6 +83,7 @@ def main(
         coefficients: coefficients.csv of evaluate_predictions
         causality: causality.json of check_causality
         sweep: sweep.json of judge_sweep
+        replay: replay.json of replay_trades
         prices: raw prices that the account traded, for contributions and capacity
         splits: CSV with date, asset, ratio (new units for one old)
         dividends: CSV with date (ex), asset, amount (currency a unit)
@@ -94,7 +97,7 @@ def main(
     )  # fmt: skip
     known: Figures = {
         **stress_figures(stress), **forecast_figures(figures, coefficients), "causality": causality_status(causality),
-        "sweep": sweep_figures(sweep),
+        "sweep": sweep_figures(sweep), **replay_figures(replay, equity),
     }  # fmt: skip
     names = assets.ledger_of(evidence)
     market = assets.read_market(prices, splits, dividends, evidence, names) if prices else None

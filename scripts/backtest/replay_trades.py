@@ -147,7 +147,8 @@ def differences(ours: Array, found: peer.Replay, claims: Claims) -> Array:
     """(S,) by session: the larger of the differences of account value and delisting money, over the account value."""
     apart = np.maximum(np.abs(ours - found.equity), np.abs(claims.closed - found.closed))
     scale = np.maximum(np.abs(ours), np.abs(found.equity))
-    return apart / np.where(scale > 0, scale, 1.0)
+    relative: Array = apart / np.where(scale > 0, scale, 1.0)
+    return relative
 
 
 def summary(days: list[str], ours: Array, theirs: Array, difference: Array, tolerance: float) -> dict[str, Any]:

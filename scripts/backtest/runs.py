@@ -274,6 +274,16 @@ def account_files(folder: str) -> dict[str, str]:
     }  # fmt: skip
 
 
+def replay_files(backtest: BacktestLineConfig) -> Callable[[Any], dict[str, str]]:
+    """Input function, for `unpack`: the replay of a backtest; another line's account has no bars to replay it on."""
+
+    def paths(wildcards: Any) -> dict[str, str]:
+        known = wildcards.backtest in backtest.backtests
+        return {"replay": f"{ACCOUNT.format(backtest=wildcards.backtest)}/replay.json"} if known else {}
+
+    return paths
+
+
 def sweep_files(backtest: BacktestLineConfig) -> Callable[[Any], dict[str, str]]:
     """Input function, for `unpack`: plots and table of a backtest's sweep, if it has one."""
 

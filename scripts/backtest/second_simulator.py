@@ -80,12 +80,12 @@ def replay(closes: pd.DataFrame, orders: dict[int, list[Order]], events: Events,
     Raises:
         InputError: bt refuses a session, such as one that leaves a position without any price.
     """
-    traded = sorted({order.asset for found in orders.values() for order in found})
-    prices = closes.iloc[first:][traded]
+    traded = {order.asset for found in orders.values() for order in found}
+    prices = closes.iloc[first:][sorted(traded)]
     diary = _diary(closes, orders, events, traded)
     accrue, settle = _Accrue(terms), _Settle(diary)
     algos = [accrue, _Events(diary), settle, _Fill(diary), accrue.note]
-    strategy = bt.Strategy("replay", algos, [bt.Security(name) for name in traded])
+    strategy = bt.Strategy("replay", algos, [bt.Security(name) for name in prices.columns])
     strategy.use_integer_positions(False)
     strategy.setup(prices, bidoffer=prices * 0.0)  # without bid-offers bt takes no fill prices
     strategy.adjust(terms.initial_cash)
@@ -97,11 +97,13 @@ def replay(closes: pd.DataFrame, orders: dict[int, list[Order]], events: Events,
             strategy.update(day)
         except (ValueError, ZeroDivisionError) as error:
             raise InputError(f"bt cannot replay {day:%Y-%m-%d}: {error}") from None
-    return Replay(strategy.values.to_numpy(np.float64), np.array([settle.paid[day] for day in prices.index], np.float64))
+    return Replay(
+        strategy.values.to_numpy(np.float64), np.array([settle.paid[day] for day in prices.index], np.float64)
+    )
 
 
 def _diary(
-    closes: pd.DataFrame, orders: dict[int, list[Order]], events: Events, traded: list[str]
+    closes: pd.DataFrame, orders: dict[int, list[Order]], events: Events, traded: set[str]
 ) -> dict[pd.Timestamp, Day]:
     """What happens in each session in which something does to assets that are ever traded."""
     found: dict[pd.Timestamp, Day] = defaultdict(Day)

@@ -83,6 +83,9 @@ DEFINITIONS = (
                "The signals of each date dealt anew among its assets, mean over seeds: must not earn; costs make it"
                " fall below 0."),
     Definition("lag_1_sharpe", "Sharpe ratio one period later", "ratio", "All orders filled one period later."),
+    Definition("peer_difference", "Difference to a second simulator", "power",
+               "Largest difference of the account value / account value, at any session's close, to that of bt, which"
+               " replays the same orders on the raw prices and keeps cash, positions and events itself."),
     Definition("capacity_adv_1m", "Share of daily volume at 1 M", "percent",
                "Trade of median size / mean daily volume, account of 1 million."),
     Definition("capacity_adv_10m", "Share of daily volume at 10 M", "percent", "The same at 10 million."),

@@ -20,6 +20,7 @@ from scripts.lib.errors import InputError
 MEGABYTE = 1_000_000
 SVG, CSV, JSON = "image/svg+xml", "text/csv;charset=utf-8", "application/json"
 UNDEFINED = Markup('<span class="none" title="undefined, or too little data">–</span>')
+RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 MINUS, NARROW_SPACE, NO_BREAK = "\N{MINUS SIGN}", "\N{NARROW NO-BREAK SPACE}", "\N{NO-BREAK SPACE}"
 
 
@@ -109,7 +110,8 @@ def written(value: float, kind: str = "ratio") -> str:
 
     Args:
         value: finite.
-        kind: percent and share (fractions), ratio, probability, money, count, bps, digits (what a price needs).
+        kind: percent and share (fractions), ratio, probability, money, count, bps, digits (what a price needs),
+            power (of ten).
     """
     return FORMATS[kind](value).replace("-", MINUS)
 
@@ -133,6 +135,12 @@ def _digits(value: float) -> str:
     return f"{value:,.2f}" if abs(value) >= 100 else _plain_exponent(f"{value:.4g}")
 
 
+def _power(value: float) -> str:
+    """4.6e-14 as 4.6 × 10⁻¹⁴."""
+    mantissa, exponent = f"{value:.1e}".split("e")
+    return f"{mantissa} × 10{str(int(exponent)).translate(RAISED)}" if value else "0"
+
+
 def _ratio(value: float) -> str:
     return f"{value:,.2f}" if value == 0 or abs(value) >= 0.1 else f"{value:.2g}"
 
@@ -150,6 +158,7 @@ FORMATS: dict[str, Callable[[float], str]] = {
     "count": _count,
     "bps": lambda value: f"{value:,.1f}{NARROW_SPACE}bp",
     "digits": _digits,
+    "power": _power,
 }
 
 

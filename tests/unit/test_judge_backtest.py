@@ -17,7 +17,7 @@ from scipy import stats
 from scripts.backtest import judge_backtest, run_backtest, run_benchmarks
 from scripts.backtest.bootstrap import block_length
 from scripts.backtest.metrics import sharpe_interval
-from scripts.lib.ledger import register
+from scripts.lib.ledger import digest, register
 from tests.unit import account_files
 from tests.unit.account_files import CASH, Account, daily, intraday
 from tests.unit.backtest_files import Files, run
@@ -67,6 +67,10 @@ class Case:
         words = [word for name, path in options.items() for word in (f"--{name}", path)]
         return judge(self.folder, self.settings, *words, *self.words)
 
+    def digest(self) -> str:
+        """Of the equity."""
+        return digest(self.account.write(self.folder)["equity"])
+
     def change(self, table: str, **dropped: object) -> None:
         """Take columns or rows out of a table of the account."""
         setattr(self.account, table, getattr(self.account, table).drop(**dropped))
@@ -75,6 +79,12 @@ class Case:
         """Hand one more file to the judge."""
         (self.folder / option).write_text(text)
         self.words = [f"--{option}", self.folder / option]
+
+    def replay(self, account: str, **changed: object) -> None:
+        """Hand a replay of an account to the judge."""
+        report = {"account": account, "simulator": "bt", "version": "1.4.1", "sessions": 759,
+                  "largest_difference": 3e-5, "first_beyond": "2021-03-01"}  # fmt: skip
+        self.give("replay", json.dumps(report | changed))
 
     def enter(self, returns: Array, dates: Any = None) -> None:
         """Trials with returns (T, K) in the ledger."""
@@ -317,6 +327,19 @@ def test_what_else_was_found_is_carried_over(case: Case) -> None:
     assert {key: metrics[key] for key in expected} == expected
 
 
+def test_the_second_simulator_s_difference_is_carried_over(case: Case) -> None:
+    keys = ("peer_difference", "peer_simulator", "peer_sessions", "peer_first_beyond")
+    metrics = case.judge().metrics
+    assert [metrics[key] for key in keys] == [None] * 4
+    case.replay(metrics["account"])
+    table = case.folder / "figures-of-all.csv"
+    case.words += ["--table", table]
+    metrics = case.judge().metrics
+    assert [metrics[key] for key in keys] == [3e-5, "bt 1.4.1", 759, "2021-03-01"]
+    assert "bt" in metrics["definitions"]["peer_difference"]
+    assert pd.read_csv(table).set_index("figure")["value"]["peer_difference"] == 3e-5
+
+
 def test_an_account_of_instants_has_no_years(case: Case) -> None:
     case.account = intraday()
     found = case.judge()
@@ -459,6 +482,8 @@ def test_categories_and_positions_without_prices(case: Case) -> None:
     (lambda case: case.give("prices", "date,asset,open,close\n2021-01-05,AS00,1,1\n"), "no prices of AS01, which"),
     (lambda case: case.give("causality", '{"status": "fine"}'), "causality: status 'fine'"),
     (lambda case: case.give("causality", "[1]"), "not a JSON object"),
+    (lambda case: case.replay("0" * 64), "replay: replays another account than"),
+    (lambda case: case.replay(case.digest(), largest_difference=None), "largest_difference None: not a number"),
     (lambda case: case.give("stress", "family,setting\nlag,1\n"), "no column 'sharpe'"),
     (lambda case: case.give("figures", "figure,part,value,low,high\nrank_ic,all,x,,\n"), "value 'x': not a number"),
     (lambda case: case.settings.__setitem__("blocks", 7), "settings: blocks"),

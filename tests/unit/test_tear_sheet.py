@@ -227,6 +227,23 @@ def test_the_spread_of_a_sweep_answers_a_question(run: Callable[..., Page]) -> N
     )
 
 
+@pytest.mark.parametrize(("difference", "beyond", "answer"), [
+    (4.62e-14, None, "as a fraction of it, 4.6 × 10⁻¹⁴; sessions compared 59\n"),
+    (0.0, None, "as a fraction of it, 0; sessions compared 59\n"),
+    (0.0123, "2021-03-01",
+     "as a fraction of it, 1.2 × 10⁻²; sessions compared 59; beyond the tolerance from 2021-03-01 on\n"),
+])  # fmt: skip
+def test_a_second_simulator_answers_a_question(
+    run: Callable[..., Page], difference: float, beyond: str | None, answer: str
+) -> None:
+    account = daily(sessions=60)
+    account.metrics = {"peer_difference": difference, "peer_simulator": "bt 1.4.1", "peer_sessions": 59,
+                       "peer_first_beyond": beyond}  # fmt: skip
+    page = run(account)
+    assert f"bt 1.4.1: largest difference of the account value, {answer}" in page.text
+    assert repr(difference) in page.numbers
+
+
 def test_intraday_account(run: Callable[..., Page]) -> None:
     page = run(intraday())
     assert "per decision, not annualised" in page.text
@@ -282,6 +299,7 @@ def test_account_of_two_rows(run: Callable[..., Page]) -> None:
         ({"sharpe": 1.0, "lag_1_sharpe": 0.3}, "less than half of the Sharpe ratio", "amber"),
         ({"total_return": -0.1, "gross_total_return": 0.2}, "Costs took the whole profit", "amber"),
         ({"total_return": 0.1, "return_without_best_10": -0.2}, "Without the 10 best periods nothing", "amber"),
+        ({"peer_first_beyond": "2021-03-01"}, "does not agree on the same orders, from 2021-03-01 on", "red"),
         ({"trials": 1}, "The ledger counts one configuration", "amber"),
     ],
 )

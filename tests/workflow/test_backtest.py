@@ -88,13 +88,18 @@ def test_momentum_on_real_prices_ends_in_the_pages(clone: Path) -> None:
     assert metrics["sharpe_interval"][0] < metrics["sharpe"] < metrics["sharpe_interval"][1]
     assert metrics["positive_control_sharpe"] > 3
     assert not metrics["simulated"]
+    replayed = json.loads((folder / "account/replay.json").read_text())
+    assert metrics["peer_difference"] == replayed["largest_difference"] < 1e-9
+    assert replayed["sessions"] == metrics["sessions"]
     with (folder / "comparison.csv").open(newline="") as file:
         named = {row["name"] for row in csv.DictReader(file)}
     assert named > {"buy_and_hold", "equal_weight", "momentum", "reversal"}
     page = (folder / "tear_sheet.html").read_text()
     assert "us-momentum" in page
+    assert re.search(r"Does a second simulator agree on the same orders\?</td><td>bt 1\.4\.1: largest difference", page)
     verdict = json.loads((clone / "results/backtest/gates/backtest/us-momentum.json").read_text())
     assert verdict["status"] in ("pass", "warn", "fail")
+    assert {check["name"]: check["status"] for check in verdict["checks"]}["second_simulator_agrees"] == "pass"
 
 
 def test_a_second_run_writes_the_same_bytes(clone: Path) -> None:

@@ -35,6 +35,7 @@ PROGRAMS = {
     "run_backtest": "scripts.backtest.run_backtest",
     "run_trial": "scripts.backtest.run_backtest",
     "run_benchmarks": "scripts.backtest.run_benchmarks",
+    "replay_trades": "scripts.backtest.replay_trades",
     "stress_backtest": "scripts.backtest.stress_backtest",
     "evaluate_predictions": "scripts.backtest.evaluate_predictions",
     "judge_sweep": "scripts.backtest.judge_sweep",
@@ -49,7 +50,8 @@ AGENTS = {"train_agent", "evaluate_agent", "check_book_causality", *CHECKED}
 PRETRAINED = {"analyse_training", "test_inference", "export_encoder", *AGENTS}  # what follows pretrain_encoder
 BALANCED = {"pretrain_encoder", *PRETRAINED}
 PARSED = {"plot_book", "summarise_books", "extract_features", "explore_features", "balance_windows", *BALANCED}
-SIGNALLED = {"run_backtest", "run_benchmarks", "stress_backtest", "evaluate_predictions", *JUDGED}
+TRADED = {"replay_trades", *JUDGED}  # what follows run_backtest
+SIGNALLED = {"run_backtest", "run_benchmarks", "stress_backtest", "evaluate_predictions", *TRADED}
 TRIED = {"run_trial", "judge_sweep", *JUDGED}
 NOTHING = set[str]()
 FOLLOWERS = {
@@ -72,7 +74,8 @@ FOLLOWERS = {
     "compute_trial_signal": TRIED,
     "check_causality": CHECKED,
     "require_causality": NOTHING,
-    "run_backtest": JUDGED,
+    "run_backtest": TRADED,
+    "replay_trades": JUDGED,
     "run_trial": TRIED - {"run_trial"},
     "run_benchmarks": JUDGED,
     "stress_backtest": JUDGED,
@@ -174,6 +177,12 @@ def imported_files(program: str) -> set[str]:
         ("backtest: {causality: {cuts: 2}}", {"check_causality"}),
         (
             "backtest: {backtests: {momentum: {trade: {fee_bps: 1.0}}}}",
+            {"run_backtest", "run_trial", "run_benchmarks", "stress_backtest"},
+        ),
+        ("backtest: {replay: {tolerance: 1.0e-6}}", {"replay_trades"}),
+        # settings of replay_trades too, but Snakemake names the new trades as its reason
+        (
+            "backtest: {backtests: {momentum: {trade: {cash_rate: 0.01}}}}",
             {"run_backtest", "run_trial", "run_benchmarks", "stress_backtest"},
         ),
         ("backtest: {judge: {draws: 200}}", {"judge_backtest"}),

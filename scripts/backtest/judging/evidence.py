@@ -17,6 +17,7 @@ from scripts.backtest.tables import numbers, read_table
 from scripts.lib.account import Description, EquityTable, TradeTable
 from scripts.lib.documents import read_object
 from scripts.lib.errors import InputError
+from scripts.lib.ledger import digest
 
 FLAT = 1e-15  # a standard deviation of returns below it is that of an account at rest
 RANDOM = "random_"
@@ -140,6 +141,26 @@ def sweep_figures(path: Path | None) -> Figures | None:
         return None
     return {key: value for key, value in read_object(path).items()
             if isinstance(value, int | float) and not isinstance(value, bool)}  # fmt: skip
+
+
+def replay_figures(path: Path | None, equity: Path) -> Figures:
+    """What the second simulator said of the account; null where it was not asked.
+
+    Raises:
+        InputError: the report lacks a figure, or is that of another account.
+    """
+    keys = ("peer_difference", "peer_simulator", "peer_sessions", "peer_first_beyond")
+    if path is None:
+        return dict.fromkeys(keys)
+    found = read_object(path)
+    if found.get("account") != digest(equity):
+        raise InputError(f"{path}: replays another account than {equity}")
+    for key in ("largest_difference", "sessions"):
+        if isinstance(found.get(key), bool) or not isinstance(found.get(key), int | float):
+            raise InputError(f"{path}: {key} {found.get(key)!r}: not a number")
+    name = f"{found.get('simulator')} {found.get('version')}"
+    return dict(zip(keys, (found["largest_difference"], name, found["sessions"], found.get("first_beyond")),
+                    strict=True))  # fmt: skip
 
 
 def read_categories(path: Path | None) -> dict[str, str]:

@@ -132,6 +132,10 @@ def _controls(sheet: Sheet) -> Iterator[Alarm]:
         yield Alarm(
             RED, f"A Sharpe ratio above {TOO_GOOD:g} a year after costs is more often an error than a discovery."
         )
+    if beyond := sheet.metrics.get("peer_first_beyond"):
+        yield Alarm(
+            RED, f"A second simulator does not agree on the same orders, from {beyond} on: one of the two is wrong."
+        )
     late = sheet.metric("lag_1_sharpe")
     if late is not None and ratio is not None and ratio > 0 and late < ratio / 2:
         yield Alarm(

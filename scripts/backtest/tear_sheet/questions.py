@@ -195,7 +195,15 @@ def _cash(sheet: Sheet) -> Answer:
 
 
 def _peer(sheet: Sheet) -> Answer:
-    return _figures(sheet, ("largest difference to the second simulator", "peer_difference", "digits"))
+    found = _figures(
+        sheet, ("largest difference of the account value, as a fraction of it,", "peer_difference", "power"),
+        ("sessions compared", "peer_sessions", "count"),
+    )  # fmt: skip
+    if found is None:
+        return None
+    beyond = sheet.metrics.get("peer_first_beyond")
+    told = Markup("{}: {}").format(sheet.metrics.get("peer_simulator") or "the second simulator", found)
+    return _joined(told, Markup("beyond the tolerance from {} on").format(beyond) if beyond else None)
 
 
 QUESTIONS = (
