@@ -68,7 +68,7 @@ def main(
     first, end = stretch(equity, account, prices, panel)
     panel, events = until(panel, events, end)
     closes = peer.carried_closes(panel, events.splits)
-    claims = read_claims(trades, prices, closes, first)
+    claims = claims_of(read_trades(trades, account.dates), trades, prices, closes, first)
     terms = peer.Terms(settings.initial_cash, settings.cash_rate, settings.borrow_rate)
     found = peer.replay(closes, claims.orders, events, terms, first)
     ours = account.equity[1:]
@@ -100,11 +100,12 @@ def stretch(path: Path, account: EquityTable, prices: Path, panel: Panel) -> tup
     return first, first + len(dates)
 
 
-def read_claims(path: Path, prices: Path, closes: pd.DataFrame, first: int) -> Claims:
+def claims_of(table: TradeTable, path: Path, prices: Path, closes: pd.DataFrame, first: int) -> Claims:
     """Orders and what delistings paid.
 
     Args:
-        path: of trades.csv.
+        table: of trades.csv.
+        path: its path, named in errors.
         prices: named in errors.
         closes: (T, N) of `carried_closes`, up to the account's last session.
         first: the account's first session.
@@ -113,7 +114,6 @@ def read_claims(path: Path, prices: Path, closes: pd.DataFrame, first: int) -> C
         InputError: an asset without prices, a date that is no session of the account, a kind that is not known, an
             order of an asset that no close up to then can value.
     """
-    table = read_trades(path)
     claims = Claims({}, np.zeros(len(closes) - first))
     sessions = closes.index.get_indexer(pd.DatetimeIndex(table.dates))
     places = {name: place for place, name in enumerate(closes.columns)}
