@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from scripts.backtest.panel import Array, opening_times
-from scripts.backtest.predictions import known_at
-from scripts.backtest.price_changes import change_after
-from scripts.backtest.prices import read_panel
-from scripts.backtest.settings import CausalitySettings
-from scripts.backtest.tables import names, read_table
+from scripts.backtest.prices.changes import change_after
+from scripts.backtest.prices.panel import Array, opening_times
+from scripts.backtest.prices.reader import read_panel
+from scripts.backtest.prices.settings import CausalitySettings
+from scripts.backtest.prices.tables import names, read_table
+from scripts.backtest.trading.predictions import known_at
 from scripts.lib import job
 from scripts.lib.causality import Artifact, Cut, Table, check, evenly
 from scripts.lib.errors import InputError

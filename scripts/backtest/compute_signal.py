@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from scripts.backtest.panel import Array, Panel, marks
-from scripts.backtest.planning import forward_adjusted
-from scripts.backtest.prices import read_events, read_panel
-from scripts.backtest.settings import SignalSettings
+from scripts.backtest.prices.panel import Array, Panel, marks
+from scripts.backtest.prices.reader import read_events, read_panel
+from scripts.backtest.trading.planning import forward_adjusted
+from scripts.backtest.trading.settings import SignalSettings
 from scripts.lib import job
 from scripts.lib.errors import InputError
 from scripts.lib.joblog import log

@@ -10,15 +10,15 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from scripts.backtest import forecasts
-from scripts.backtest.forecasts import Estimate
-from scripts.backtest.overfitting import permutation_value
-from scripts.backtest.panel import Array, Events, Panel, opening_times
-from scripts.backtest.planning import total_returns
-from scripts.backtest.predictions import Predictions, fill_sessions, read_predictions
-from scripts.backtest.prices import read_events, read_panel
-from scripts.backtest.settings import EvaluateSettings
-from scripts.backtest.tables import names, read_table
+from scripts.backtest.prices.panel import Array, Events, Panel, opening_times
+from scripts.backtest.prices.reader import read_events, read_panel
+from scripts.backtest.prices.tables import names, read_table
+from scripts.backtest.statistics import forecasts
+from scripts.backtest.statistics.forecasts import Estimate
+from scripts.backtest.statistics.overfitting import permutation_value
+from scripts.backtest.statistics.settings import EvaluateSettings
+from scripts.backtest.trading.planning import total_returns
+from scripts.backtest.trading.predictions import Predictions, fill_sessions, read_predictions
 from scripts.lib import job
 from scripts.lib.errors import InputError
 from scripts.lib.joblog import log

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from scripts.backtest import metrics as figures_of
 from scripts.backtest.judging import assets, stretches
 from scripts.backtest.judging.comparison import COLUMNS, Comparison, compare, comparison_rows
 from scripts.backtest.judging.evidence import (
@@ -21,8 +20,9 @@ from scripts.backtest.judging.evidence import (
     stress_figures,
     sweep_figures,
 )
+from scripts.backtest.judging.settings import JudgeSettings
 from scripts.backtest.judging.trials import trial_figures, trials_of
-from scripts.backtest.settings import JudgeSettings
+from scripts.backtest.statistics import metrics as figures_of
 from scripts.lib import job
 from scripts.lib import ledger as trial_ledger
 from scripts.lib.account import read_benchmarks, read_description, read_equity, read_traded, read_trades

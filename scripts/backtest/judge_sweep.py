@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from scripts.backtest.settings import SweepSettings
-from scripts.backtest.sweep import grid_of, join, read_account, table_rows
-from scripts.backtest.sweep_figures import judge
-from scripts.backtest.sweep_plots import draw_fan, draw_heatmap, draw_logits
-from scripts.backtest.sweep_trials import all_trials
+from scripts.backtest.sweep.accounts import grid_of, join, read_account, table_rows
+from scripts.backtest.sweep.figures import judge
+from scripts.backtest.sweep.plots import draw_fan, draw_heatmap, draw_logits
+from scripts.backtest.sweep.settings import SweepSettings
+from scripts.backtest.sweep.trials import all_trials
 from scripts.backtest.tear_sheet.frame import house_style
 from scripts.lib import job
 from scripts.lib.documents import write_object

@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from scripts.backtest import second_simulator as peer
-from scripts.backtest.panel import Array, Panel
-from scripts.backtest.planning import until
-from scripts.backtest.prices import read_events, read_panel
-from scripts.backtest.settings import ReplaySettings
-from scripts.backtest.tables import HEADER_ROWS
+from scripts.backtest.prices.panel import Array, Panel
+from scripts.backtest.prices.reader import read_events, read_panel
+from scripts.backtest.prices.tables import HEADER_ROWS
+from scripts.backtest.trading import second_simulator as peer
+from scripts.backtest.trading.planning import until
+from scripts.backtest.trading.settings import ReplaySettings
 from scripts.lib import job
 from scripts.lib import ledger as trial_ledger
 from scripts.lib.account import TRADES, EquityTable, TradeTable, read_equity, read_trades, write_rows

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from scripts.backtest import metrics as figures
-from scripts.backtest.cutoff import cutoff_bands
-from scripts.backtest.panel import Array, Panel
-from scripts.backtest.planning import contract_of, contract_sentences, plan_of, read_market, read_signals
-from scripts.backtest.price_checks import suspected_splits
-from scripts.backtest.prices import compare_vintages
-from scripts.backtest.settings import BacktestSettings
-from scripts.backtest.simulator import Path as AccountPath
-from scripts.backtest.simulator import simulate
+from scripts.backtest.prices.checks import suspected_splits
+from scripts.backtest.prices.panel import Array, Panel
+from scripts.backtest.prices.reader import compare_vintages
+from scripts.backtest.statistics import metrics as figures
+from scripts.backtest.trading.cutoff import cutoff_bands
+from scripts.backtest.trading.planning import contract_of, contract_sentences, plan_of, read_market, read_signals
+from scripts.backtest.trading.settings import BacktestSettings
+from scripts.backtest.trading.simulator import Path as AccountPath
+from scripts.backtest.trading.simulator import simulate
 from scripts.lib import job
 from scripts.lib import ledger as trial_ledger
 from scripts.lib.account import EQUITY, TRADES, Description, write_description, write_rows

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from scripts.backtest.benchmarks import NAMES, RUNS, Benchmark, benchmarks_of, index_of, read_naive
-from scripts.backtest.panel import Array
-from scripts.backtest.planning import Market, plan_of, read_market, read_signals
-from scripts.backtest.settings import BacktestSettings
-from scripts.backtest.simulator import simulate
+from scripts.backtest.prices.panel import Array
+from scripts.backtest.trading.benchmarks import NAMES, RUNS, Benchmark, benchmarks_of, index_of, read_naive
+from scripts.backtest.trading.planning import Market, plan_of, read_market, read_signals
+from scripts.backtest.trading.settings import BacktestSettings
+from scripts.backtest.trading.simulator import simulate
 from scripts.lib import job
 from scripts.lib.account import BENCHMARKS, TRADED, write_rows
 from scripts.lib.errors import InputError

@@ -12,16 +12,11 @@ import shlex
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from scripts.backtest.settings import (
-    BacktestConfig,
-    BacktestLineConfig,
-    BacktestSettings,
-    PricesConfig,
-    SignalSettings,
-    Value,
-    changed,
-)
-from scripts.backtest.sweep_trials import all_trials as trials_of_grid
+from scripts.backtest.prices.settings import PricesConfig
+from scripts.backtest.settings import BacktestConfig, BacktestLineConfig
+from scripts.backtest.sweep.settings import Value, changed
+from scripts.backtest.sweep.trials import all_trials as trials_of_grid
+from scripts.backtest.trading.settings import BacktestSettings, SignalSettings
 from scripts.lib.errors import InputError
 from scripts.lib.rule import options
 from scripts.lib.settings import Settings, validate

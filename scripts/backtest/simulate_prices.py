@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from scripts.backtest.panel import Array
-from scripts.backtest.settings import SimulatePricesSettings
+from scripts.backtest.prices.panel import Array
+from scripts.backtest.prices.settings import SimulatePricesSettings
 from scripts.lib import job
 from scripts.lib.joblog import log
 

@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from scripts.backtest import metrics
-from scripts.backtest.benchmarks import ranking, with_portfolio
-from scripts.backtest.placebos import dealt_anew, returns_to_come
-from scripts.backtest.planning import Market, contract_of, plan_of, read_market, read_signals
-from scripts.backtest.predictions import Predictions
-from scripts.backtest.settings import BacktestSettings
-from scripts.backtest.simulator import simulate
+from scripts.backtest.statistics import metrics
+from scripts.backtest.trading.benchmarks import ranking, with_portfolio
+from scripts.backtest.trading.placebos import dealt_anew, returns_to_come
+from scripts.backtest.trading.planning import Market, contract_of, plan_of, read_market, read_signals
+from scripts.backtest.trading.predictions import Predictions
+from scripts.backtest.trading.settings import BacktestSettings
+from scripts.backtest.trading.simulator import simulate
 from scripts.lib import job
 from scripts.lib.errors import InputError
 from scripts.lib.progress import track

@@ -26,6 +26,8 @@ class Settings(BaseModel):
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=80)]
 """Of what users define and files are named after: feeds, backtests, prices."""
+DAY = r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$"
+"""Pattern of a day, ISO 8601."""
 
 
 class Launch(Settings):

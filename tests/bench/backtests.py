@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from scripts.backtest.overfitting import overfitting
-from scripts.backtest.panel import Array, Panel
-from scripts.backtest.simulator import Path, Plan
+from scripts.backtest.prices.panel import Array, Panel
+from scripts.backtest.statistics.overfitting import overfitting
+from scripts.backtest.trading.simulator import Path, Plan
 from tests.bench.one_backtest import CASH, market, momentum, run, size
 from tests.bench.timing import show
 

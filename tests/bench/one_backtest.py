@@ -14,11 +14,11 @@ from pathlib import Path as FilePath
 
 import numpy as np
 
-from scripts.backtest.costs import Costs
-from scripts.backtest.panel import Panel
-from scripts.backtest.portfolio import weights_of
-from scripts.backtest.settings import Portfolio
-from scripts.backtest.simulator import Contract, Path, Plan, simulate
+from scripts.backtest.prices.panel import Panel
+from scripts.backtest.trading.costs import Costs
+from scripts.backtest.trading.portfolio import weights_of
+from scripts.backtest.trading.settings import Portfolio
+from scripts.backtest.trading.simulator import Contract, Path, Plan, simulate
 
 COSTS = Costs(fee_bps=10, slippage_bps=5)
 CASH = 1e6

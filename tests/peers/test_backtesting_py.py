@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from scripts.backtest.costs import BASIS_POINT, Costs
-from scripts.backtest.metrics import max_drawdown
-from scripts.backtest.panel import Array, Panel
-from scripts.backtest.simulator import Contract, Path, Plan, simulate
+from scripts.backtest.prices.panel import Array, Panel
+from scripts.backtest.statistics.metrics import max_drawdown
+from scripts.backtest.trading.costs import BASIS_POINT, Costs
+from scripts.backtest.trading.simulator import Contract, Path, Plan, simulate
 
 backtesting = pytest.importorskip("backtesting", reason="an optional peer: make peers")
 

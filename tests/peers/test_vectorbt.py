@@ -16,9 +16,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scripts.backtest.costs import Costs
-from scripts.backtest.panel import Array, Panel, carried
-from scripts.backtest.simulator import Contract, Path, Plan, simulate
+from scripts.backtest.prices.panel import Array, Panel, carried
+from scripts.backtest.trading.costs import Costs
+from scripts.backtest.trading.simulator import Contract, Path, Plan, simulate
 
 vectorbt = pytest.importorskip("vectorbt", reason="an optional peer: make peers")
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from scripts.backtest.metrics import deflated_sharpe
+from scripts.backtest.statistics.metrics import deflated_sharpe
 
 Array = np.ndarray[Any, Any]
 FEE, SLIPPAGE, CASH = 10e-4, 5e-4, 1_000_000.0

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scripts.backtest.costs import Costs, Market
-from scripts.backtest.panel import Event, Events, Panel
-from scripts.backtest.planning import read_market, read_signals, total_returns
-from scripts.backtest.settings import BacktestSettings, Portfolio
-from scripts.backtest.simulator import Contract, Plan, simulate
+from scripts.backtest.prices.panel import Event, Events, Panel
+from scripts.backtest.trading.costs import Costs, Market
+from scripts.backtest.trading.planning import read_market, read_signals, total_returns
+from scripts.backtest.trading.settings import BacktestSettings, Portfolio
+from scripts.backtest.trading.simulator import Contract, Plan, simulate
 from scripts.lib.errors import InputError
 
 NONE = np.nan

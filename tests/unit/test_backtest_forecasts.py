@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from scripts.backtest import forecasts
 from scripts.backtest.evaluate_predictions import main
+from scripts.backtest.statistics import forecasts
 from scripts.lib import job
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from scripts.backtest.metrics import best_of_worthless, deflated_sharpe
-from scripts.backtest.panel import Array
+from scripts.backtest.prices.panel import Array
+from scripts.backtest.statistics.metrics import best_of_worthless, deflated_sharpe
 
 SESSIONS, TRIALS, YEAR = 1_250, 100, 250
 SPREAD = np.sqrt(0.5 / YEAR)  # the trials' annual Sharpe ratios have a variance of 1/2

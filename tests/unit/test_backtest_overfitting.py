@@ -9,8 +9,8 @@ import pytest
 from arch.bootstrap import SPA, StepM
 from scipy import stats
 
-from scripts.backtest.forecasts import ranked
-from scripts.backtest.overfitting import overfitting, permutation_value, superior
+from scripts.backtest.statistics.forecasts import ranked
+from scripts.backtest.statistics.overfitting import overfitting, permutation_value, superior
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from scripts.backtest.portfolio import limited, tranches, volatility_scaled, weights_of
-from scripts.backtest.settings import Portfolio
+from scripts.backtest.trading.portfolio import limited, tranches, volatility_scaled, weights_of
+from scripts.backtest.trading.settings import Portfolio
 
 NAN = np.nan
 

@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scripts.backtest.panel import Events, Panel, opening_times
-from scripts.backtest.predictions import fill_sessions, read_predictions
-from scripts.backtest.price_checks import suspected_splits
-from scripts.backtest.prices import compare_vintages, read_events, read_panel
+from scripts.backtest.prices.checks import suspected_splits
+from scripts.backtest.prices.panel import Events, Panel, opening_times
+from scripts.backtest.prices.reader import compare_vintages, read_events, read_panel
 from scripts.backtest.run_backtest import main
-from scripts.backtest.simulator import Contract, Plan, simulate
+from scripts.backtest.trading.predictions import fill_sessions, read_predictions
+from scripts.backtest.trading.simulator import Contract, Plan, simulate
 from scripts.lib import job
 from scripts.lib.errors import InputError
 from tests.unit.price_files import days_of, freqtrade, lean, write, yahoo

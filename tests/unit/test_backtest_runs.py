@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from scripts.backtest import runs
-from scripts.backtest.settings import BacktestLineConfig, SweepSettings
-from scripts.backtest.sweep_trials import all_trials
+from scripts.backtest.settings import BacktestLineConfig
+from scripts.backtest.sweep.settings import SweepSettings
+from scripts.backtest.sweep.trials import all_trials
 from scripts.lib.errors import InputError
 from scripts.lib.settings import validate
 

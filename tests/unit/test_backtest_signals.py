@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 
 from scripts.backtest import compute_signal, simulate_prices
-from scripts.backtest.settings import SignalSettings, SimulatePricesSettings
+from scripts.backtest.prices.settings import SimulatePricesSettings
+from scripts.backtest.trading.settings import SignalSettings
 from scripts.lib.errors import InputError
 
 FILES = ("prices", "splits", "dividends", "delistings", "categories")

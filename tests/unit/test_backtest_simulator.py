@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scripts.backtest.costs import Costs
-from scripts.backtest.panel import Array, Event, Events, Panel
-from scripts.backtest.simulator import NO_EVENTS, Contract, Path, Plan, simulate
+from scripts.backtest.prices.panel import Array, Event, Events, Panel
+from scripts.backtest.trading.costs import Costs
+from scripts.backtest.trading.simulator import NO_EVENTS, Contract, Path, Plan, simulate
 
 SEEDS = range(12)
 START = np.datetime64("2019-01-01")

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from scripts.backtest import run_backtest, run_benchmarks
-from scripts.backtest.placebos import dealt_anew, renamed
+from scripts.backtest.trading.placebos import dealt_anew, renamed
 from tests.unit.backtest_files import Files
 
 SETTINGS: dict[str, Any] = {"portfolio": {"quantile": 0.25}, "draws": 100}

@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from scripts.backtest import check_causality, compute_signal, require_causality, simulate_prices
-from scripts.backtest.price_changes import change_after
-from scripts.backtest.settings import CausalitySettings, SignalSettings, SimulatePricesSettings
+from scripts.backtest.prices.changes import change_after
+from scripts.backtest.prices.settings import CausalitySettings, SimulatePricesSettings
+from scripts.backtest.trading.settings import SignalSettings
 from scripts.lib import job
 from scripts.lib.causality import (
     ALL,

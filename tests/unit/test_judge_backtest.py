@@ -15,8 +15,8 @@ from arch.bootstrap import StationaryBootstrap
 from scipy import stats
 
 from scripts.backtest import judge_backtest, run_backtest, run_benchmarks
-from scripts.backtest.bootstrap import block_length
-from scripts.backtest.metrics import sharpe_interval
+from scripts.backtest.statistics.bootstrap import block_length
+from scripts.backtest.statistics.metrics import sharpe_interval
 from scripts.lib.ledger import digest, register
 from tests.unit import account_files
 from tests.unit.account_files import CASH, Account, daily, intraday

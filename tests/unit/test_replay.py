@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from scripts.backtest import replay_trades, run_backtest
-from scripts.backtest.panel import Panel
+from scripts.backtest.prices.panel import Panel
 from tests.unit.backtest_files import run
 from tests.unit.test_backtest_simulator import events_of, panel_of
 

@@ -16,10 +16,10 @@ import pandas as pd
 import pytest
 
 from scripts.backtest.judge_sweep import main
-from scripts.backtest.overfitting import overfitting
-from scripts.backtest.settings import SweepTrial
-from scripts.backtest.sweep_plots import histogram, number
-from scripts.backtest.sweep_trials import all_trials
+from scripts.backtest.statistics.overfitting import overfitting
+from scripts.backtest.sweep.plots import histogram, number
+from scripts.backtest.sweep.settings import SweepTrial
+from scripts.backtest.sweep.trials import all_trials
 from scripts.lib import job
 
 DAYS = pd.bdate_range("2018-01-01", periods=640)

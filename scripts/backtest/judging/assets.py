@@ -8,10 +8,10 @@ from typing import NamedTuple
 import numpy as np
 
 from scripts.backtest.judging.evidence import Evidence, Figures
-from scripts.backtest.panel import Array, Events, Panel, marks
-from scripts.backtest.planning import until
-from scripts.backtest.prices import read_events, read_panel
-from scripts.backtest.tables import read_table
+from scripts.backtest.prices.panel import Array, Events, Panel, marks
+from scripts.backtest.prices.reader import read_events, read_panel
+from scripts.backtest.prices.tables import read_table
+from scripts.backtest.trading.planning import until
 from scripts.lib.errors import InputError
 from scripts.lib.joblog import log
 

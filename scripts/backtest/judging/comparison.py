@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from arch.bootstrap import StationaryBootstrap
 
-from scripts.backtest import metrics
-from scripts.backtest.bootstrap import block_length
 from scripts.backtest.judging.evidence import FLAT, MARKETS, Evidence, Figures, is_random
-from scripts.backtest.panel import Array
+from scripts.backtest.prices.panel import Array
+from scripts.backtest.statistics import metrics
+from scripts.backtest.statistics.bootstrap import block_length
 from scripts.lib.progress import track
 
 STRATEGY = "strategy"

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from scripts.backtest import metrics
-from scripts.backtest.panel import Array
-from scripts.backtest.settings import JudgeSettings
-from scripts.backtest.tables import numbers, read_table
+from scripts.backtest.judging.settings import JudgeSettings
+from scripts.backtest.prices.panel import Array
+from scripts.backtest.prices.tables import numbers, read_table
+from scripts.backtest.statistics import metrics
 from scripts.lib.account import Description, EquityTable, TradeTable
 from scripts.lib.documents import read_object
 from scripts.lib.errors import InputError

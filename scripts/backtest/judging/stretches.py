@@ -7,9 +7,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from scripts.backtest import metrics
 from scripts.backtest.judging.evidence import Evidence, Figures
-from scripts.backtest.panel import Array
+from scripts.backtest.prices.panel import Array
+from scripts.backtest.statistics import metrics
 from scripts.lib.account import Band
 from scripts.lib.errors import InputError
 

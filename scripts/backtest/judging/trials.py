@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scripts.backtest import metrics
-from scripts.backtest.bootstrap import block_length
 from scripts.backtest.judging.comparison import Comparison
 from scripts.backtest.judging.evidence import FLAT, Evidence, Figures, is_random, moves
-from scripts.backtest.overfitting import overfitting, superior
-from scripts.backtest.panel import Array
+from scripts.backtest.prices.panel import Array
+from scripts.backtest.statistics import metrics
+from scripts.backtest.statistics.bootstrap import block_length
+from scripts.backtest.statistics.overfitting import overfitting, superior
 from scripts.lib import ledger as trial_ledger
 from scripts.lib.progress import track
 

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from scripts.backtest import metrics
+from scripts.backtest.statistics import metrics
 from scripts.backtest.tear_sheet import frame
 from scripts.backtest.tear_sheet.frame import shown, time_axis
 from scripts.backtest.tear_sheet.sheet import MIN_RETURNS, Array, NotDrawn, Sheet, column

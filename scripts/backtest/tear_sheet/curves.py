@@ -12,7 +12,7 @@ from matplotlib.dates import date2num
 from matplotlib.figure import Figure
 from numpy.lib.stride_tricks import sliding_window_view
 
-from scripts.backtest.bootstrap import interval
+from scripts.backtest.statistics.bootstrap import interval
 from scripts.backtest.tear_sheet import frame
 from scripts.backtest.tear_sheet.frame import shown, thinned, time_axis
 from scripts.backtest.tear_sheet.sheet import Array, NotDrawn, Sheet, returns_of

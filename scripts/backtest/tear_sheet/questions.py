@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
-from scripts.backtest.cutoff import AFTER, BEFORE
 from scripts.backtest.tear_sheet.sheet import Sheet
+from scripts.backtest.trading.cutoff import AFTER, BEFORE
 from scripts.lib.pages import interval, number
 
 Answer = Markup | None

@@ -13,10 +13,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from scripts.backtest.panel import Array
-from scripts.backtest.settings import Value
-from scripts.backtest.sweep import Grid, levels, short, shown, worded
-from scripts.backtest.sweep_figures import Sweep, means_of
+from scripts.backtest.prices.panel import Array
+from scripts.backtest.sweep.accounts import Grid, levels, short, shown, worded
+from scripts.backtest.sweep.figures import Sweep, means_of
+from scripts.backtest.sweep.settings import Value
 from scripts.backtest.tear_sheet import frame
 from scripts.lib.pages import MINUS
 from scripts.lib.plots import ASK, BID, NEUTRAL

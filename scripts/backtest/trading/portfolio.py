@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from scripts.backtest.panel import Array, carried
-from scripts.backtest.settings import Portfolio
+from scripts.backtest.prices.panel import Array, carried
+from scripts.backtest.trading.settings import Portfolio
 
 
 def weights_of(signals: Array, portfolio: Portfolio) -> Array:

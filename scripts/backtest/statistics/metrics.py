@@ -6,8 +6,8 @@ import warnings
 
 import numpy as np
 
-from scripts.backtest.bootstrap import interval
-from scripts.backtest.panel import Array
+from scripts.backtest.prices.panel import Array
+from scripts.backtest.statistics.bootstrap import interval
 
 PERIODS = 252  # sessions a year; 1 where figures are those of a period
 MIN_RETURNS = 20  # under these an interval or a deflated ratio says nothing

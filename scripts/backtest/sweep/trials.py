@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import product
 
-from scripts.backtest.settings import SweepTrial, Value
+from scripts.backtest.sweep.settings import SweepTrial, Value
 
 
 def all_trials(grid: Mapping[str, Sequence[Value]], seeds: Sequence[int], folds: int) -> list[SweepTrial]:

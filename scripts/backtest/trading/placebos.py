@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from scripts.backtest.forecasts import forward_returns
-from scripts.backtest.panel import Array, carried, marks, opening_times
-from scripts.backtest.planning import Market, forward_adjusted, total_returns
-from scripts.backtest.predictions import Predictions, decided_sessions, fill_sessions
-from scripts.backtest.settings import BacktestSettings
+from scripts.backtest.prices.panel import Array, carried, marks, opening_times
+from scripts.backtest.statistics.forecasts import forward_returns
+from scripts.backtest.trading.planning import Market, forward_adjusted, total_returns
+from scripts.backtest.trading.predictions import Predictions, decided_sessions, fill_sessions
+from scripts.backtest.trading.settings import BacktestSettings
 
 LATELY = 4  # dates for which an asset without a signal still belongs to the others
 

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scripts.backtest import metrics
-from scripts.backtest.panel import Array
-from scripts.backtest.settings import SweepTrial, Value
+from scripts.backtest.prices.panel import Array
+from scripts.backtest.statistics import metrics
+from scripts.backtest.sweep.settings import SweepTrial, Value
 from scripts.lib.account import read_equity
 from scripts.lib.errors import InputError
 

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from arch.bootstrap import SPA
 
-from scripts.backtest.bootstrap import block_length
-from scripts.backtest.panel import Array
+from scripts.backtest.prices.panel import Array
+from scripts.backtest.statistics.bootstrap import block_length
 from scripts.lib.progress import track
 
 CHUNK = 512  # combinations at once: bounds the memory by 512 x trials

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scripts.backtest.bootstrap import FEWEST, interval
-from scripts.backtest.panel import Array
+from scripts.backtest.prices.panel import Array
+from scripts.backtest.statistics.bootstrap import FEWEST, interval
 
 MIN_ASSETS = 3  # under these a correlation across assets says nothing
 BINS = 10  # of the calibration

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scripts.backtest.panel import Array, Events, Panel, last_sessions, marks
+from scripts.backtest.prices.panel import Array, Events, Panel, last_sessions, marks
 
 SPLIT_RATIO = 1.4  # the least move that may be a split: 3 for 2, less what the market did
 SPLIT_TOLERANCE = 0.025  # of the ratios 3/2, 2, 3, 4 …: an unadjusted split looks like one at the open or the close

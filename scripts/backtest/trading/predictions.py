@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from scripts.backtest.panel import Array, Panel
-from scripts.backtest.tables import HEADER_ROWS, names, numbers, read_table, refuse
+from scripts.backtest.prices.panel import Array, Panel
+from scripts.backtest.prices.tables import HEADER_ROWS, names, numbers, read_table, refuse
 from scripts.lib.errors import InputError
 
 DAY = np.timedelta64(1, "D")

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scripts.backtest.panel import Array, Event, Panel
+from scripts.backtest.prices.panel import Array, Event, Panel
 
 BASIS_POINT = 1e-4
 

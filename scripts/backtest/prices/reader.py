@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from scripts.backtest.panel import Array, Event, Events, Panel, last_sessions
-from scripts.backtest.price_checks import (
+from scripts.backtest.prices.checks import (
     LONG_GAP,
     SAME,
     long_gaps,
@@ -19,7 +18,8 @@ from scripts.backtest.price_checks import (
     stale_bars,
     vintages,
 )
-from scripts.backtest.tables import HEADER_ROWS, dates, names, numbers, read_table
+from scripts.backtest.prices.panel import Array, Event, Events, Panel, last_sessions
+from scripts.backtest.prices.tables import HEADER_ROWS, dates, names, numbers, read_table
 from scripts.lib.errors import InputError
 from scripts.lib.joblog import log
 

@@ -16,8 +16,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from scripts.backtest.panel import Array
-from scripts.backtest.tables import dates, names
+from scripts.backtest.prices.panel import Array
+from scripts.backtest.prices.tables import dates, names
 
 ASSET_NOISE, ROW_NOISE, VOLUME_NOISE = 0.5, 0.1, 2.0  # standard deviations of the logarithm
 LOST_SHARE = 0.02  # of the rows after the date

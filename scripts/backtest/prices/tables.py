@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from scripts.backtest.panel import Array
+from scripts.backtest.prices.panel import Array
 from scripts.lib.errors import InputError
 
 HEADER_ROWS = 2  # row numbers in messages count the header and begin with 1, as editors show a CSV

@@ -1,8 +1,8 @@
 """An account that bt keeps: its own cash, positions and marks, from nothing but orders, raw prices and events.
 
-bt (https://github.com/pmorissette/bt) shares no code with `scripts.backtest.simulator`. It is told what was ordered
-(units, fill price, fee); what events, interest and borrow fees do follows from bt's own positions, in the order of the
-simulator's contract: accruals, splits, dividends, delistings, orders.
+bt (https://github.com/pmorissette/bt) shares no code with `scripts.backtest.trading.simulator`. It is told what was
+ordered (units, fill price, fee); what events, interest and borrow fees do follows from bt's own positions, in the order
+of the simulator's contract: accruals, splits, dividends, delistings, orders.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import bt
 import numpy as np
 import pandas as pd
 
-from scripts.backtest.panel import Array, Event, Events, Panel
+from scripts.backtest.prices.panel import Array, Event, Events, Panel
 from scripts.lib.errors import InputError
 from scripts.lib.progress import track
 

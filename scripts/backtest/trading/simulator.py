@@ -20,8 +20,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scripts.backtest.costs import Costs, Market, fill
-from scripts.backtest.panel import Array, Event, Events, Panel, marks
+from scripts.backtest.prices.panel import Array, Event, Events, Panel, marks
+from scripts.backtest.trading.costs import Costs, Market, fill
 
 NO_EVENTS = Events()
 DAYS_A_YEAR = 365.0  # of accruals: actual/365 fixed

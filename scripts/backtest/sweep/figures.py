@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from scripts.backtest import metrics
-from scripts.backtest.bootstrap import block_length
-from scripts.backtest.overfitting import Overfitting, overfitting, superior
-from scripts.backtest.panel import Array
-from scripts.backtest.settings import SweepSettings
-from scripts.backtest.sweep import MOVES, Account, Grid, Joined, sharpes
+from scripts.backtest.prices.panel import Array
+from scripts.backtest.statistics import metrics
+from scripts.backtest.statistics.bootstrap import block_length
+from scripts.backtest.statistics.overfitting import Overfitting, overfitting, superior
+from scripts.backtest.sweep.accounts import MOVES, Account, Grid, Joined, sharpes
+from scripts.backtest.sweep.settings import SweepSettings
 
 Figures = dict[str, Any]
 

@@ -18,13 +18,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scripts.backtest.panel import Array
-from scripts.backtest.placebos import members_of, past_returns, renamed
-from scripts.backtest.planning import Market, contract_of, drawn_assets, plan_of
-from scripts.backtest.predictions import Predictions, read_predictions
-from scripts.backtest.settings import BacktestSettings, Portfolio
-from scripts.backtest.simulator import Contract, Plan
-from scripts.backtest.tables import read_table
+from scripts.backtest.prices.panel import Array
+from scripts.backtest.prices.tables import read_table
+from scripts.backtest.trading.placebos import members_of, past_returns, renamed
+from scripts.backtest.trading.planning import Market, contract_of, drawn_assets, plan_of
+from scripts.backtest.trading.predictions import Predictions, read_predictions
+from scripts.backtest.trading.settings import BacktestSettings, Portfolio
+from scripts.backtest.trading.simulator import Contract, Plan
 from scripts.lib.errors import InputError
 from scripts.lib.joblog import log
 

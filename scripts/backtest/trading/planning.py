@@ -11,13 +11,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scripts.backtest.costs import Costs
-from scripts.backtest.panel import Array, Events, Panel, marks, opening_times
-from scripts.backtest.portfolio import tranches, volatility_scaled, weights_of
-from scripts.backtest.predictions import Predictions, decided_sessions, fill_sessions, read_predictions
-from scripts.backtest.prices import read_events, read_panel
-from scripts.backtest.settings import BacktestSettings
-from scripts.backtest.simulator import Contract, Plan
+from scripts.backtest.prices.panel import Array, Events, Panel, marks, opening_times
+from scripts.backtest.prices.reader import read_events, read_panel
+from scripts.backtest.trading.costs import Costs
+from scripts.backtest.trading.portfolio import tranches, volatility_scaled, weights_of
+from scripts.backtest.trading.predictions import Predictions, decided_sessions, fill_sessions, read_predictions
+from scripts.backtest.trading.settings import BacktestSettings
+from scripts.backtest.trading.simulator import Contract, Plan
 from scripts.lib.errors import InputError
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from arch.bootstrap import StationaryBootstrap, optimal_block_length
 
-from scripts.backtest.panel import Array
+from scripts.backtest.prices.panel import Array
 
 FEWEST = 8  # values of which arch can estimate a block length
 
