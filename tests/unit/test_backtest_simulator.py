@@ -230,6 +230,21 @@ def test_a_delisted_asset_is_closed_at_its_last_price_and_return() -> None:
     assert path.trades[-1]["price"] == 4.0
 
 
+def test_an_asset_is_not_bought_before_its_first_close() -> None:
+    """It could not be valued: the order waits, or lapses, as one without a price does."""
+    opened, close = np.full((4, 2), 10.0), np.full((4, 2), 10.0)
+    opened[0, 1] = close[:2, 1] = np.nan
+    panel, plan = (
+        Panel(START + np.arange(4), ("A", "B"), opened, close, close),
+        Plan(np.array([1]), np.full((1, 2), 0.5)),
+    )
+    path = run(panel, plan, Contract(1000.0))
+    _check(path.equity)
+    assert [(trade["session"], trade["asset"]) for trade in path.trades] == [(1, 0), (2, 1)]
+    lapsed = run(panel, plan, Contract(1000.0, wait=False))
+    assert (len(lapsed.trades), lapsed.equity[-1]) == (1, 1000.0)
+
+
 def test_whole_units_are_never_more_than_the_weight_says() -> None:
     panel = panel_of(3, holes=False)
     path = run(panel, plan_of(3, panel), Contract(20_000.0, whole_units=True))

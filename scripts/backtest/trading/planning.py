@@ -206,7 +206,7 @@ def contract_sentences(settings: BacktestSettings) -> list[str]:
         f"An asset whose prices end for {settings.delisted_after} sessions, or pause for 60 or more (the name is then"
         " another company's), is closed at its last price × (1 + delisting return),"
         f" {settings.delisting_return:.0%} where no file tells one.",
-        "An order without a price "
+        "An order without a price, or before the asset's first close, "
         + ("waits for the asset's next one, until the next rebalance." if settings.no_price == "wait" else "lapses."),
         "Positions are marked at the close, or at the last one known.",
     ]
