@@ -1,4 +1,5 @@
 # What all lines found, on one page.
+from scripts.backtest.runs import account_json
 from scripts.report.inputs import overview_settings
 
 
