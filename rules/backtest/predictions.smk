@@ -58,6 +58,7 @@ rule compute_signal:
         settings=settings(
             "backtest.backtests.{backtest}.signal",
             calendar="backtest.backtests.{backtest}.trade.calendar",
+            index="backtest.backtests.{backtest}.index",
         ),
     shell:
         "python -m scripts.backtest.compute_signal {params.files} --predictions {output.predictions}"

@@ -52,7 +52,7 @@ def main(
 
 
 def signal_table(panel: Panel, closes: Array, settings: SignalSettings) -> pd.DataFrame:
-    """Long form; only assets that have a close of their own on the date, one of `every` dates.
+    """Long form; only assets that have a close of their own on the date, one of `every` dates, and not the index.
 
     Args:
         panel: raw prices.
@@ -63,7 +63,8 @@ def signal_table(panel: Panel, closes: Array, settings: SignalSettings) -> pd.Da
     rows = np.arange(before, len(panel.sessions), settings.every)
     signals = closes[rows - settings.skip] / closes[rows - before] - 1
     signals = -signals if settings.rule == "reversal" else signals
-    known = np.isfinite(signals) & np.isfinite(panel.close[rows])
+    candidates = np.array(panel.assets, object) != settings.index
+    known = np.isfinite(signals) & np.isfinite(panel.close[rows]) & candidates
     place, asset = np.nonzero(known)
     return pd.DataFrame({
         "known_at": panel.sessions[rows][place].astype("datetime64[ms]"),

@@ -132,7 +132,10 @@ def trial_signal(backtest: BacktestLineConfig) -> Callable[[Any], str]:
         entry = backtest.backtests[wildcards.backtest]
         trial = next(found for found in trials_of(entry) if found.setting == int(wildcards.setting))
         assert entry.signal is not None
-        values = with_values(entry.signal, trial.values, "signal.") | {"calendar": entry.trade.calendar}
+        values = with_values(entry.signal, trial.values, "signal.") | {
+            "calendar": entry.trade.calendar,
+            "index": entry.index,
+        }
         return _json(validate(SignalSettings, values, f"config: backtest.backtests.{wildcards.backtest}.sweep"))
 
     return settings
@@ -205,7 +208,7 @@ def signal_command(backtest: BacktestLineConfig) -> Callable[[Any], str]:
         assert entry.signal is not None
         if entry.signal.command:
             return entry.signal.command
-        signal = SignalSettings(**entry.signal.model_dump(), calendar=entry.trade.calendar)
+        signal = SignalSettings(**entry.signal.model_dump(), calendar=entry.trade.calendar, index=entry.index)
         splits = "--splits {splits} " if "splits" in files_of(backtest, wildcards.backtest) else ""
         return (
             f"python -m scripts.backtest.compute_signal --prices {{prices}} {splits}--predictions {{predictions}}"

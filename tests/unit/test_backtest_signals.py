@@ -102,6 +102,14 @@ def test_an_asset_without_a_price_on_the_date_has_no_signal(tmp_path: Path) -> N
     assert all((row.known_at, row.asset) in priced for row in made.itertuples())
 
 
+def test_the_index_is_no_candidate(tmp_path: Path) -> None:
+    paths = simulate(tmp_path)
+    everything = signals(paths)
+    index = str(everything["asset"].iloc[0])
+    rest = everything[everything["asset"] != index].reset_index(drop=True)
+    pd.testing.assert_frame_equal(signals(paths, index=index), rest)
+
+
 def test_a_program_of_ones_own_makes_the_signal(tmp_path: Path) -> None:
     paths = simulate(tmp_path)
     script = tmp_path / "model.py"

@@ -181,3 +181,5 @@ class SignalSettings(SignalOptions):
 
     calendar: str | None = Field(None, min_length=1)
     """Exchange calendar, as in the backtest."""
+    index: str | None = Field(None, min_length=1)
+    """The backtest's index, which is a benchmark and gets no signal; a program of one's own leaves it out by itself."""
