@@ -26,6 +26,7 @@ from scripts.orderbook.settings import OrderbookConfig
 from scripts.preflight.settings import PreflightConfig
 
 ROOT = Path(__file__).resolve().parents[1]
+AGENTS = "orderbook-"  # the accounts of the feeds' agents are called so and by their feed
 
 
 class SiteConfig(Settings):
@@ -61,6 +62,9 @@ def load(config: Mapping[str, Any], look_for_files: bool = True) -> Config:
         InputError: one line naming the first bad key, or an active feed's missing file.
     """
     loaded = validate(Config, dict(config), "config")
+    for name in loaded.backtest.backtests:
+        if name.startswith(AGENTS):
+            raise InputError(f"config: backtest.backtests.{name}: {AGENTS}… are the names of the feeds' agents")
     check_subjects(loaded.gates, subjects_of(loaded))
     if look_for_files:
         check_files(loaded.orderbook)
@@ -71,7 +75,7 @@ def load(config: Mapping[str, Any], look_for_files: bool = True) -> Config:
 def subjects_of(config: Config) -> dict[str, dict[str, set[str]]]:
     """By line and stage what its gate may judge, active or not."""
     feeds = set(config.orderbook.books)
-    accounts = {f"orderbook-{feed}" for feed in feeds}
+    accounts = {f"{AGENTS}{feed}" for feed in feeds}
     return {"orderbook": {"encoder": feeds}, "backtest": {"backtest": accounts | set(config.backtest.backtests)}}
 
 

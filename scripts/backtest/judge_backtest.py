@@ -23,10 +23,12 @@ from scripts.backtest.judging.evidence import (
 from scripts.backtest.judging.settings import JudgeSettings
 from scripts.backtest.judging.trials import trial_figures, trials_of
 from scripts.backtest.statistics import metrics as figures_of
+from scripts.backtest.trading.cutoff import cutoff_of
 from scripts.lib import job
 from scripts.lib import ledger as trial_ledger
 from scripts.lib.account import read_benchmarks, read_description, read_equity, read_traded, read_trades
 from scripts.lib.documents import write_object
+from scripts.lib.errors import InputError
 from scripts.lib.figures import DEFINITIONS, method_of, words_of
 from scripts.lib.joblog import log
 from scripts.lib.tables import write_csv
@@ -100,6 +102,8 @@ def main(
         "sweep": sweep_figures(sweep), **replay_figures(replay, equity),
     }  # fmt: skip
     names = assets.ledger_of(evidence)
+    if prices and trial_ledger.digest(prices) != evidence.description.data:
+        raise InputError(f"{prices}: not the prices that {account} tells of: their sha256 is another one")
     market = assets.read_market(prices, splits, dividends, evidence, names) if prices else None
     profit = assets.profits(evidence, names, market, positions)
     compared, reasons = compare(evidence), dict[str, str]()
@@ -143,7 +147,7 @@ def account_figures(evidence: Evidence) -> Figures:
     settings, counts = evidence.settings, evidence.description.counts
     fees, slippage = float(trades.fee.sum()), float(trades.slippage.sum())
     ordered = float(evidence.trade_values[trades.kind == "order"].sum())
-    gain = float(path[-1] - path[0])
+    gain, cutoff = float(path[-1] - path[0]), cutoff_of(evidence.description)
     return {
         "final_equity": float(path[-1]), "total_return": gain / float(path[0]),
         "growth_rate": figures_of.growth_rate(path, evidence.periods),
@@ -153,6 +157,7 @@ def account_figures(evidence: Evidence) -> Figures:
         **{key: counts.get(key) for key in ("borrow", "interest", "dividends")},
         "turnover": evidence.turnover(float(evidence.trade_values.sum()), path), "trades": len(trades.units),
         "sessions": len(path) - 1, "n": len(returns),
+        "periods_before_cutoff": 0 if cutoff is None else int((evidence.dates <= cutoff).sum()),
         "gross_total_return": (gain + fees + slippage) / float(path[0]),
         "cost_per_turnover_bps": (fees + slippage) / ordered * BPS if ordered else None,
         "break_even_bps": (gain + fees + slippage) / ordered * BPS if ordered else None,

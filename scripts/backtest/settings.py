@@ -39,7 +39,7 @@ _STATISTICS = "it changes the statistics of an account and not the account"
 
 NOT_TRIED = {
     "trade.draws": _STATISTICS, "trade.confidence": _STATISTICS, "trade.seed": _STATISTICS,
-    "trade.sessions_a_year": _STATISTICS, "trade.model_cutoff": _STATISTICS,
+    "trade.sessions_a_year": "the market tells it", "trade.model_cutoff": _STATISTICS,
     "trade.folds": "sweep.folds gives it", "trade.fold": "sweep.folds gives it",
     "trade.universe_seed": "sweep.seeds gives it", "trade.universe_share": "sweep.universe_share gives it",
 }  # fmt: skip

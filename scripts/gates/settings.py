@@ -139,18 +139,23 @@ class GateSettings(Settings):
 
 
 def check_subjects(gates: GatesConfig, known: dict[str, dict[str, set[str]]]) -> None:
-    """Look whether what waivers are given to is there, since one for a name that is misspelt waives nothing.
+    """Look whether what checks and waivers are for is there: of a misspelt name nothing would be checked or waived.
 
     Args:
         gates: the `gates:` block.
         known: by line and stage the names that are defined.
 
     Raises:
-        InputError: one line naming the gate and the subject of the first waiver that has none.
+        InputError: one line naming the gate and the first subject that there is none of.
     """
     for line, stages in known.items():
         for stage, names in stages.items():
             gate: GateSettings = getattr(getattr(gates, line), stage)
+            for name, check in gate.checks.items():
+                plain = check.subjects.removeprefix("!") if check else "*"
+                if not set(plain) & set("*?[") and plain not in names:
+                    raise InputError(f"config: gates.{line}.{stage}.checks.{name}.subjects: no '{plain}'"
+                                     f" ({', '.join(sorted(names)) or 'none is defined'})")  # fmt: skip
             for waiver in gate.waive:
                 if waiver.subject is not None and waiver.subject not in names:
                     raise InputError(f"config: gates.{line}.{stage}.waive: no subject '{waiver.subject}'"

@@ -180,9 +180,12 @@ def _by_benchmark(path: Path) -> dict[str, list[dict[str, str]]]:
 
 def _dates(path: Path, cells: list[str]) -> Array:
     try:
-        return np.array([cell.removesuffix("Z") for cell in cells], "datetime64[ns]")
+        found: Array = np.array([cell.removesuffix("Z") for cell in cells], "datetime64[ns]")
     except ValueError as error:
         raise InputError(f"{path}: a date cannot be read: {error}") from None
+    if np.isnat(found).any():
+        raise InputError(f"{path}: row {int(np.argmax(np.isnat(found))) + 2}: no date")
+    return found
 
 
 def _numbers(path: Path, rows: list[dict[str, str]], column: str) -> Array:

@@ -40,6 +40,8 @@ DEFINITIONS = (
                "Cost of what is traded at which the total return would be 0."),
     Definition("trades", "Trades", "count", "Fills, closing at a delisting among them."),
     Definition("sessions", "Periods", "count", "Rows of the account after its start."),
+    Definition("periods_before_cutoff", "Periods up to the model's cutoff", "count",
+               "Those whose outcome the model may have read in training; 0 where no cutoff is given."),
     Definition("trials", "Trials", "count",
                "Configurations that the ledger has counted on these data, this one among them."),
     Definition("trials_with_returns", "Trials with returns", "count",

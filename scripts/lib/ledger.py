@@ -66,7 +66,10 @@ def trial_name(settings: dict[str, Any], predictions: str) -> str:
 
 def counted(settings: dict[str, Any]) -> dict[str, Any]:
     """What of the settings makes a trial: the same text whichever stretch of it runs first."""
-    return {key: value for key, value in settings.items() if key not in UNCOUNTED}
+    left_out: tuple[str, ...] = UNCOUNTED
+    if not settings.get("portfolio", {}).get("volatility_target"):
+        left_out = (*UNCOUNTED, "sessions_a_year")  # without such a target nothing that is traded depends on it
+    return {key: value for key, value in settings.items() if key not in left_out}
 
 
 def register(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from scripts.backtest.prices.panel import Event, Events, Panel
 from scripts.backtest.run_backtest import main
+from scripts.backtest.trading.planning import total_returns
+from scripts.backtest.trading.settings import BacktestSettings
 from scripts.lib import job
+from scripts.lib.ledger import counted
 
 DAYS = pd.bdate_range("2024-01-01", periods=60)
 ASSETS = ["AAA", "BBB", "CCC", "DDD"]
@@ -235,3 +240,63 @@ def test_a_year_of_a_market_that_never_closes(backtest: Run) -> None:
 def test_a_day_that_no_calendar_has(backtest: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert backtest.code({"model_cutoff": "2015-02-30"}) == 2
     assert "model_cutoff" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("stamp", ["9999-12-31T00:00:00Z", "2500-01-01", "0001-01-01"])
+def test_a_time_beyond_what_can_be_counted_is_refused(
+    backtest: Run, capsys: pytest.CaptureFixture[str], stamp: str
+) -> None:
+    backtest.predictions["known_at"] = backtest.predictions["known_at"].astype(object)
+    backtest.predictions.loc[4, "known_at"] = stamp
+    assert backtest.code() == 2
+    assert f"row 6: known_at '{stamp}': not within 1700 to 2262" in capsys.readouterr().err
+
+
+def test_equal_signals_are_no_bets(backtest: Run) -> None:
+    backtest.predictions["signal"] = 0.1
+    assert backtest({"portfolio": {"rule": "proportional"}})["trades"] == 0
+
+
+@pytest.mark.parametrize(("kind", "column", "row"), [
+    ("splits", "ratio", "2024-01-16,AAA,2"), ("dividends", "amount", "2024-01-16,AAA,2"),
+])  # fmt: skip
+def test_an_event_that_is_told_twice_is_refused(
+    backtest: Run, capsys: pytest.CaptureFixture[str], kind: str, column: str, row: str
+) -> None:
+    path = backtest.write(f"{kind}.csv", f"date,asset,{column}\n{row}\n{row}\n")
+    files: dict[str, Any] = {kind: path}
+    assert backtest.code(**files) == 2
+    assert f"row 3: asset 'AAA': a second {column} on 2024-01-16" in capsys.readouterr().err
+
+
+def test_a_special_dividend_comes_beside_another(backtest: Run) -> None:
+    both = backtest.write("d.csv", "date,asset,amount\n2024-01-16,AAA,2\n2024-01-16,AAA,1\n")
+    one = backtest.write("one.csv", "date,asset,amount\n2024-01-16,AAA,3\n")
+    assert backtest(dividends=both)["final_equity"] == pytest.approx(backtest(dividends=one)["final_equity"])
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".xz", ".zip", ".bz2", ".zst"])
+def test_a_damaged_packed_file_is_one_line(backtest: Run, capsys: pytest.CaptureFixture[str], suffix: str) -> None:
+    backtest.write(f"d.csv{suffix}", "")
+    path = backtest.write("d.csv", "date,asset,amount\n2024-01-16,AAA,2\n")
+    damaged = path.with_name(f"d.csv{suffix}")
+    damaged.write_bytes(gzip.compress(path.read_bytes())[:-12])
+    assert backtest.code(dividends=damaged) == 2
+    assert "cannot be read" in capsys.readouterr().err
+
+
+def test_the_sessions_of_a_year_make_no_trial_unless_volatility_is_a_target() -> None:
+    settings: dict[str, Any] = BacktestSettings().model_dump(mode="json")
+    other = settings | {"sessions_a_year": 365}
+    assert counted(settings) == counted(other)
+    target: dict[str, Any] = {"portfolio": settings["portfolio"] | {"volatility_target": 0.1}}
+    assert counted(settings | target) != counted(other | target)
+
+
+def test_a_dividend_on_the_day_of_a_split_is_paid_on_the_new_units() -> None:
+    closes = np.array([[100.0], [50.0]])
+    days = np.array(["2024-01-02", "2024-01-03"], "datetime64[D]")
+    panel = Panel(days, ("AAA",), closes, closes, closes)
+    events = Events((Event(1, 0, 2.0),), (Event(1, 0, 1.0),), ())
+    ratio = total_returns(closes, panel, events)[:, 0]
+    assert ratio[1] / ratio[0] == pytest.approx(50 / 49)  # 50 before the ex-date, in new units, less 1

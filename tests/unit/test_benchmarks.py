@@ -192,7 +192,7 @@ def test_two_runs_write_the_same_bytes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("words", "naive", "reason"), [
     (["--index", "SPX"], None, "no prices of the index 'SPX'"),
     ([], "known_at,asset\n2020-01-01,A00\n", "no naive model"),
-    ([], "known_at,asset,momentum\n2020-01-01,A00,1\n", "column 'momentum': that is the name of another benchmark"),
+    ([], "known_at,asset,momentum\n2020-01-01,A00,1\n", "column 'momentum': that is the name of the strategy"),
     ([], "known_at,asset,mine\n2020-01-01,A00,x\n", "naive.csv: row 2: mine 'x': not a number"),
 ])  # fmt: skip
 def test_bad_input_is_one_line(

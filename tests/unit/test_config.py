@@ -317,3 +317,20 @@ def test_a_waiver_for_what_is_not_there_is_refused() -> None:
     for subject in ("momentum", None, f"orderbook-{next(iter(values['orderbook']['books']))}"):
         gate["waive"] = [waiver | {"subject": subject}]
         load(values)
+
+
+def test_a_check_for_what_is_not_there_is_refused() -> None:
+    values = read_files([])
+    check = values["gates"]["backtest"]["backtest"]["checks"]["earns"]
+    check["subjects"] = "momentun"
+    assert "gates.backtest.backtest.checks.earns.subjects: no 'momentun' (" in error_of(values)
+    for subjects in ("momentum", "!momentum", "nothing-*"):
+        check["subjects"] = subjects
+        load(values)
+
+
+def test_the_names_of_the_feeds_agents_are_theirs() -> None:
+    values = read_files([])
+    backtests = values["backtest"]["backtests"]
+    backtests["orderbook-mine"] = backtests["control"]
+    assert "backtest.backtests.orderbook-mine: orderbook-" in error_of(values)

@@ -79,6 +79,13 @@ class Case:
         """Hand one more file to the judge."""
         (self.folder / option).write_text(text)
         self.words = [f"--{option}", self.folder / option]
+        if option == "prices":
+            self.account.description["data"] = digest(self.folder / option)
+
+    def other_prices(self) -> None:
+        """Prices that the account did not trade."""
+        self.give("prices", "date,asset,open,close\n2021-01-05,AS00,1,1\n")
+        self.account.description["data"] = "0" * 64
 
     def replay(self, account: str, **changed: object) -> None:
         """Hand a replay of an account to the judge."""
@@ -480,6 +487,10 @@ def test_categories_and_positions_without_prices(case: Case) -> None:
     (lambda case: case.change("benchmarks", index=3), "buy_and_hold: its dates are not those"),
     (lambda case: case.account.description.pop("data"), "account.json: data: missing"),
     (lambda case: case.give("prices", "date,asset,open,close\n2021-01-05,AS00,1,1\n"), "no prices of AS01, which"),
+    (lambda case: case.other_prices(), "not the prices that"),
+    (lambda case: case.account.trades.__setitem__("date", ""), "trades.csv: row 2: no date"),
+    (lambda case: case.account.description.__setitem__("settings", {"model_cutoff": "oops"}),
+     "account.json: settings: model_cutoff 'oops': no day"),
     (lambda case: case.give("causality", '{"status": "fine"}'), "causality: status 'fine'"),
     (lambda case: case.give("causality", "[1]"), "not a JSON object"),
     (lambda case: case.replay("0" * 64), "replay: replays another account than"),

@@ -72,7 +72,7 @@ def test_named_sizes_fit_fp8_and_have_the_documented_parameters(size: SizeName) 
     config = config_of(size, 96, 256, "neighbours", 0.0)
     assert config.width % FP8_MULTIPLE == 0
     assert (config.width // config.heads) % FP8_MULTIPLE == 0
-    lines = (ROOT / "scripts" / "orderbook" / "encoder_config.py").read_text().splitlines()
+    lines = (ROOT / "scripts" / "orderbook" / "encoder" / "config.py").read_text().splitlines()
     line = next(line for line in lines if f'"{size}":' in line)
     documented = float(line.split("#")[1].split("M")[0])
     assert parameter_count(Encoder(config)) / 1e6 == pytest.approx(documented, rel=0.02)

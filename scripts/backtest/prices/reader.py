@@ -19,7 +19,7 @@ from scripts.backtest.prices.checks import (
     vintages,
 )
 from scripts.backtest.prices.panel import Array, Event, Events, Panel, last_sessions
-from scripts.backtest.prices.tables import HEADER_ROWS, dates, names, numbers, read_table
+from scripts.backtest.prices.tables import HEADER_ROWS, dates, names, numbers, read_table, refuse
 from scripts.lib.errors import InputError
 from scripts.lib.joblog import log
 
@@ -289,6 +289,10 @@ def _events(panel: Panel, path: Path | None, column: str) -> tuple[Event, ...]:
     if wrong.any():
         row = int(np.argmax(wrong))
         raise InputError(f"{path}: row {row + HEADER_ROWS}: {column} {values[row]:g}: must be above 0")
+    told = pd.DataFrame({"day": days, "asset": assets.to_numpy(), "value": values})
+    kinds = ["day", "asset", "value"] if column == "amount" else ["day", "asset"]  # a special dividend beside another
+    again = told.duplicated(kinds).to_numpy()
+    refuse(path, again, "asset", assets, f"a second {column} on {days[int(np.argmax(again))]}")
     places = {asset: place for place, asset in enumerate(panel.assets)}
     sessions = np.searchsorted(panel.sessions, days)
     return tuple(

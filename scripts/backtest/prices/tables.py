@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import lzma
+import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,19 +17,24 @@ from scripts.lib.errors import InputError
 HEADER_ROWS = 2  # row numbers in messages count the header and begin with 1, as editors show a CSV
 
 
+UNREADABLE = (OSError, ValueError, EOFError, ImportError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
+
+
 def read_table(path: Path, required: Sequence[str]) -> pd.DataFrame:
     """Read a table.
 
     Args:
-        path: .parquet, or CSV with a header (also .gz, .zst).
+        path: .parquet, or CSV with a header (also .gz, .bz2, .xz, .zip).
         required: columns that it must have.
 
     Raises:
         InputError: it cannot be read, has no row, or lacks a column.
     """
+    if path.suffix == ".zst":
+        raise InputError(f"{path}: cannot be read: a CSV may be packed as .gz, .bz2, .xz or .zip")
     try:
         table = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, dtype={"asset": "string"})
-    except (OSError, ValueError, UnicodeError) as error:
+    except UNREADABLE as error:
         raise InputError(f"{path}: cannot be read: {str(error).splitlines()[0] if str(error) else error!r}") from None
     for column in required:
         if column not in table.columns:

@@ -14,7 +14,7 @@ Value = float | int | str | bool | None
 class SweepConfig(Settings):
     """Settings x seeds x folds, each a backtest and a job of its own."""
 
-    grid: dict[str, list[Value]] = Field(min_length=1)
+    grid: dict[str, Annotated[list[Value], Field(min_length=1)]] = Field(min_length=1)
     """Keys of the backtest, such as signal.lookback or trade.portfolio.quantile, each with its values."""
     seeds: list[Annotated[int, Field(ge=0, le=2**32 - 1)]] = Field([0], min_length=1, max_length=1_000)
     """Seeds of the draws of the universe."""
@@ -23,17 +23,25 @@ class SweepConfig(Settings):
     folds: int = Field(1, ge=1, le=1_000)
     """Equal stretches of time."""
 
+    @model_validator(mode="after")
+    def _nothing_is_tried_twice(self) -> Self:
+        listed: list[tuple[str, list[Any]]] = [(f"grid: {key}", [*values]) for key, values in self.grid.items()]
+        for key, values in [*listed, ("seeds", [*self.seeds])]:
+            if twice := [value for place, value in enumerate(values) if value in values[:place]]:
+                raise ValueError(f"{key}: {twice[0]!r} is there twice")
+        return self
 
-def changed(values: dict[str, Any], path: str, value: Value) -> dict[str, Any]:
+
+def changed(values: Any, path: str, value: Value) -> dict[str, Any]:
     """A copy of plain values with another one at a dotted path.
 
     Raises:
         ValueError: there is no such path.
     """
     first, _, rest = path.partition(".")
-    if first not in values:
+    if not isinstance(values, dict) or first not in values:
         raise ValueError(f"'{path}' is not there")
-    return values | {first: changed(values[first] or {}, rest, value) if rest else value}
+    return values | {first: changed({} if values[first] is None else values[first], rest, value) if rest else value}
 
 
 class SweepTrial(Settings):

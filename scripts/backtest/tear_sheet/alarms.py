@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scripts.backtest.tear_sheet.sheet import Sheet
+from scripts.backtest.trading.cutoff import cutoff_of
 from scripts.lib.pages import short_date, written
 
 RED, AMBER = "red", "amber"
@@ -78,8 +79,8 @@ def _account(sheet: Sheet) -> Iterator[Alarm]:
 
 
 def _cutoff(sheet: Sheet) -> Iterator[Alarm]:
-    cutoff = sheet.description.settings.get("model_cutoff")
-    if cutoff and (known := int((sheet.dates <= np.datetime64(cutoff)).sum())):
+    cutoff = cutoff_of(sheet.description)
+    if cutoff is not None and (known := int((sheet.dates <= cutoff).sum())):
         yield Alarm(RED, f"Up to {cutoff} the model may have read in training what happened: {known} of"
                          f" {len(sheet.dates)} periods are no evidence.")  # fmt: skip
 

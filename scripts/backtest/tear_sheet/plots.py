@@ -55,7 +55,7 @@ PLOTS = (
         "drawdown", "Account", "Below the highest value so far",
         "How far the account stood below its own peak; the deepest falls, from peak to trough, are shaded and numbered"
         " as in the table.",
-        "0 is a new peak. The thin red line is the benchmark with the highest Sharpe ratio.",
+        "0 is a new peak. The thin red line is the benchmark with the highest Sharpe ratio, random runs left out.",
         "Falls that deepen with time, that last for years, or that come at the same time as the benchmark's although"
         " the portfolio is meant to be neutral.", curves.drawdown,
     ),
@@ -74,7 +74,7 @@ PLOTS = (
     ),
     Plot(
         "years", "Account", "Return of each year",
-        "The return of each calendar year, beside the benchmark with the highest Sharpe ratio.",
+        "The return of each calendar year, beside the benchmark with the highest Sharpe ratio, random runs left out.",
         "First and last year may be parts of one; they are not annualised.",
         "One year that carries the rest, or losses in the last years.", bars.years,
     ),

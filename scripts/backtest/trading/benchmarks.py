@@ -143,8 +143,8 @@ def read_naive(
     if not columns:
         raise InputError(f"{path}: no naive model: a column each beside known_at, asset and horizon")
     for name in columns:
-        if name in NAMES or name.startswith("random_"):
-            raise InputError(f"{path}: column '{name}': that is the name of another benchmark")
+        if name in ("strategy", *NAMES) or name.startswith("random_"):
+            raise InputError(f"{path}: column '{name}': that is the name of the strategy or of another benchmark")
     drawn = drawn_assets(len(market.panel.assets), settings)
     return {name: _since(read_predictions(path, market.panel, name), known.day[0], drawn) for name in columns}
 

@@ -161,7 +161,8 @@ def total_returns(prices: Array, panel: Panel, events: Events) -> Array:
     closes = marks(panel, events.splits)
     found, last = forward_adjusted(prices, events), forward_adjusted(closes, events)
     for event in events.dividends:
-        before = closes[event.session - 1, event.asset] if event.session else np.nan
+        units = [split.value for split in events.splits if split[:2] == event[:2]]  # dividends are paid on new units
+        before = closes[event.session - 1, event.asset] / np.prod(units) if event.session else np.nan
         if before > event.value:
             for values in (found, last):
                 values[event.session :, event.asset] *= before / (before - event.value)

@@ -13,6 +13,8 @@ import numpy as np
 from scripts.backtest.prices.panel import Array, carried
 from scripts.backtest.trading.settings import Portfolio
 
+DUST = 1e-12  # what is left of equal signals less their mean, relative to the signals
+
 
 def weights_of(signals: Array, portfolio: Portfolio) -> Array:
     """(R, N) target weights of signals (R, N), NaN where an asset has none."""
@@ -67,6 +69,7 @@ def _proportional(signals: Array, portfolio: Portfolio) -> Iterator[Array]:
         weights = np.where(known, row, 0.0)
         if portfolio.neutral and known.any():
             weights = np.where(known, row - row[known].mean(), 0.0)
+            weights[np.abs(weights) < DUST * np.abs(row[known]).max()] = 0.0
         if portfolio.long_only:
             weights = np.maximum(weights, 0.0)
         total = np.abs(weights).sum()

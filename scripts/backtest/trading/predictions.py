@@ -16,6 +16,7 @@ from scripts.backtest.prices.tables import HEADER_ROWS, names, numbers, read_tab
 from scripts.lib.errors import InputError
 
 DAY = np.timedelta64(1, "D")
+FIRST, LAST = pd.Timestamp(1700, 1, 1), pd.Timestamp(2262, 1, 1)  # what nanoseconds can count
 ZONE = r"(?:Z|[+-]\d{2}:?\d{2})$"
 
 
@@ -97,7 +98,9 @@ def known_at(path: Path, cells: pd.Series) -> tuple[Array, Array]:
         zoned = text.str.contains(ZONE).to_numpy() & text.str.contains(":").to_numpy()
         parsed = pd.to_datetime(text, utc=True, errors="coerce", format="ISO8601")
         refuse(path, parsed.isna().to_numpy(), "known_at", cells, "not a date or a zoned timestamp")
-    instants = parsed.dt.tz_convert(None).to_numpy("datetime64[ns]")
+    plain = parsed.dt.tz_convert(None)
+    refuse(path, ~plain.between(FIRST, LAST).to_numpy(), "known_at", cells, f"not within {FIRST:%Y} to {LAST:%Y}")
+    instants = plain.to_numpy("datetime64[ns]")
     midnight = instants == instants.astype("datetime64[D]")
     refuse(path, ~zoned & ~midnight, "known_at", cells, "a time of day without a zone, such as +00:00")
     dated = ~zoned

@@ -58,7 +58,8 @@ class BacktestSettings(Settings):
     that names each asset's own: prices on other days are left out and counted, and instants are compared with its
     opening times. null: every date of the prices is a session and opens at 00:00 UTC."""
     sessions_a_year: int = Field(252, ge=1, le=366)
-    """Sessions by which figures become those of a year: 252 of an exchange, 365 of a market that never closes."""
+    """Sessions by which figures become those of a year: 252 of an exchange, 365 of a market that never closes.
+    A volatility target is scaled by them too."""
     no_price: Literal["wait", "lapse"] = "wait"
     """What an order does whose asset has no price at the fill: wait for the next one (until the next rebalance), or
     lapse."""

@@ -20,7 +20,6 @@ from scripts.orderbook.trading.env import TradingEnv, View
 from scripts.orderbook.trading.settings import TradingRules
 from scripts.orderbook.trading.tape import Tape
 
-ADAM_EPSILON = 1e-5  # stable-baselines3's own, after OpenAI's
 LOGGED = {
     "entropy": "train/entropy_loss",
     "value_loss": "train/value_loss",

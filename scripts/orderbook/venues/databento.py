@@ -230,12 +230,6 @@ class Databento(Adapter):
         return bad
 
 
-def _after(shown: Array) -> int:
-    """Place behind the last one shown."""
-    places = np.flatnonzero(shown)
-    return int(places[-1]) + 1 if len(places) else 0
-
-
 def _price_faults(prices: Array) -> Array:
     """0 where a price is good, else the place of what is wrong in PRICE_FAULTS, from 1."""
     faults = np.where(prices < 0, 1, np.where(prices % PRICE_STEP != 0, 2, 0))
