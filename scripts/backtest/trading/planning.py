@@ -160,9 +160,10 @@ def total_returns(prices: Array, panel: Panel, events: Events) -> Array:
     """
     closes = marks(panel, events.splits)
     found, last = forward_adjusted(prices, events), forward_adjusted(closes, events)
+    ratios = {(event.session, event.asset): event.value for event in events.splits}
     for event in events.dividends:
-        units = [split.value for split in events.splits if split[:2] == event[:2]]  # dividends are paid on new units
-        before = closes[event.session - 1, event.asset] / np.prod(units) if event.session else np.nan
+        units = ratios.get((event.session, event.asset), 1.0)  # dividends are paid on the new units
+        before = closes[event.session - 1, event.asset] / units if event.session else np.nan
         if before > event.value:
             for values in (found, last):
                 values[event.session :, event.asset] *= before / (before - event.value)
