@@ -160,9 +160,11 @@ def total_returns(prices: Array, panel: Panel, events: Events) -> Array:
     """
     closes = marks(panel, events.splits)
     found, last = forward_adjusted(prices, events), forward_adjusted(closes, events)
-    ratios = {(event.session, event.asset): event.value for event in events.splits}
+    ratios: dict[tuple[int, int], float] = {}
+    for event in events.splits:
+        ratios[event[:2]] = ratios.get(event[:2], 1.0) * event.value
     for event in events.dividends:
-        units = ratios.get((event.session, event.asset), 1.0)  # dividends are paid on the new units
+        units = ratios.get(event[:2], 1.0)  # dividends are paid on the new units
         before = closes[event.session - 1, event.asset] / units if event.session else np.nan
         if before > event.value:
             for values in (found, last):
