@@ -281,6 +281,23 @@ def test_seeds_differ_and_are_repeatable(files: Files) -> None:
     assert found[0] == found[1] != found[2]
 
 
+SLOW_AT_THE_END = """
+import time
+from scripts.lib import job
+from scripts.lib.training.checkpoint import CheckpointStore
+from scripts.orderbook import train_agent
+
+save = CheckpointStore.save
+
+def save_slowly(store, step, *rest):
+    save(store, step, *rest)
+    time.sleep(2.0 if step >= 30 else 0.0)  # it is still at work whenever the test comes to stop it
+
+CheckpointStore.save = save_slowly
+job.run(train_agent.main)
+"""
+
+
 def command(files: Files, folder: Path, settings: TrainAgentSettings) -> list[str]:
     options: list[Any] = ["--states", *files.states]
     for name in ("windows", "scaling", "encoder", "encoder_config"):
@@ -289,7 +306,7 @@ def command(files: Files, folder: Path, settings: TrainAgentSettings) -> list[st
     options += [item for name, file in outputs.items() for item in (f"--{name}", folder / file)]
     options += ["--checkpoints", folder / "checkpoints", "--seed", 5, "--gpus", 0]
     options += ["--settings", settings.model_dump_json()]
-    return [sys.executable, "-m", "scripts.orderbook.train_agent", *map(str, options)]
+    return [sys.executable, "-c", SLOW_AT_THE_END, *map(str, options)]
 
 
 def start(files: Files, folder: Path, settings: TrainAgentSettings) -> subprocess.Popen[str]:

@@ -70,7 +70,7 @@ class Job:
     def attempt_killed(self, after: float) -> list[int | None]:
         """Exit codes of an attempt whose processes are killed some seconds after its first checkpoint."""
         newest = self.newest()
-        processes = self.begin(pause=0.005)
+        processes = self.begin(pause=0.005, hold_after=8)  # four steps
         self.wait_for_checkpoint(newest)
         processes[0].join(after)
         for process in processes:
@@ -193,7 +193,7 @@ def test_no_memory_in_one_process_ends_both_with_one_line(tmp_path: Path) -> Non
 @pytest.mark.parametrize("world", [1, 2])
 def test_a_second_copy_stops_with_a_clear_line(tmp_path: Path, world: int) -> None:
     job = Job(tmp_path / "job", world)
-    first = job.begin(pause=0.2)
+    first = job.begin(hold_after=4)
     job.wait_for_checkpoint()
     assert job.attempt() == [2] * world
     (line,) = job.errors()
@@ -210,7 +210,7 @@ def test_the_launcher_passes_a_stop_on_and_the_next_attempt_goes_on(
 ) -> None:
     """Through torchrun, as a rule starts it; killed ones and straight ones are compared above."""
     job = Job(tmp_path / "job", 2)
-    settings = json.dumps({"training": TRAINING, "pause": 0.05})
+    settings = json.dumps({"training": TRAINING, "pause": 0.05, "hold_after": 16})
     program = [training_toy.PROGRAM, "--checkpoints", str(job.folder / "checkpoints"), "--model", str(job.model)]
     process = subprocess.Popen(
         [sys.executable, "-m", "scripts.lib.launch", "--gpus", "2", *program, "--settings", settings], cwd=ROOT,

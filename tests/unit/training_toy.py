@@ -1,10 +1,12 @@
 """A small task for the tests of scripts/lib/training, also as a program: masked regression on random numbers.
 
-Its options make trouble on demand: too little memory above some number of samples, a death in the middle of a save.
+Its options make trouble on demand: too little memory above some number of samples, a death in the middle of a save,
+a program that does not end before a test has stopped it.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import time
@@ -120,6 +122,8 @@ class ToySettings(Settings):
     """As of ToyTask."""
     pause: float = 0.0
     """Time that every fetch takes, seconds."""
+    hold_after: int | None = None
+    """Fetches after which each takes ten seconds: the program is still at work whenever a test comes to stop it."""
     die_in_save: int | None = None
     """Kill the process in the middle of this tensor file, counted from 1."""
 
@@ -147,10 +151,11 @@ def main(checkpoints: Path, model: job.OutputFile, settings: ToySettings) -> Non
         settings: of the training and its troubles
     """
     task = ToyTask(dropout=settings.dropout, memory=settings.memory, short_rank=settings.short_rank)
-    fetch = task.train.fetch
+    fetch, fetches = task.train.fetch, itertools.count(1)
 
     def slowly(indices: Indices, epochs: Indices) -> Batch:
-        time.sleep(settings.pause)
+        held = settings.hold_after is not None and next(fetches) > settings.hold_after
+        time.sleep(10.0 if held else settings.pause)
         return fetch(indices, epochs)
 
     task.train.fetch = slowly  # type: ignore[method-assign]

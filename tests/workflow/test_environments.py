@@ -6,9 +6,9 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -27,11 +27,15 @@ def write_env(path: Path, *pins: str) -> Path:
     return path
 
 
-def create(env: Path, prefix: Path, cache: Path, conda: Path = CONDA) -> subprocess.Popen[str]:
+def create(env: Path, prefix: Path, cache: Path, conda: Path = CONDA, **environment: str) -> subprocess.Popen[str]:
     command = [sys.executable, str(conda), "env", "create", "--quiet", "--file", str(env), "--prefix", str(prefix)]
-    environment = clean_environment(XDG_CACHE_HOME=str(cache))
     return subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        env=clean_environment(XDG_CACHE_HOME=str(cache), **environment),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
 
 
@@ -43,7 +47,7 @@ def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
 def environments(cache: Path) -> list[Path]:
     """Folders of environments in a cache, finished or not; uv's own is left out."""
     root = cache / "tidemill" / "envs"
-    return [path for path in root.iterdir() if path.is_dir() and not path.name.startswith("uv-")]
+    return [path for path in root.glob("*") if path.is_dir() and not path.name.startswith("uv-")]
 
 
 @pytest.fixture(scope="module")
@@ -84,12 +88,14 @@ def test_an_interrupted_creation_leaves_nothing_that_would_be_used(
 ) -> None:
     env = write_env(tmp_path / "cut.yaml", "six==1.15.0", f"idna==3.{number.value}")
     before = set(environments(cache))
-    process = create(env, tmp_path / "prefix", cache)
-    end = time.monotonic() + 60
-    while not set(environments(cache)) - before and time.monotonic() < end:
-        time.sleep(0.002)
-    os.killpg(process.pid, number)
-    finish(process)
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # an index that never answers: the build cannot end
+        index = f"http://127.0.0.1:{silent.getsockname()[1]}/simple"
+        process = create(env, tmp_path / "prefix", cache, UV_DEFAULT_INDEX=index, UV_INDEX="")
+        asked, _ = silent.accept()
+        assert len(set(environments(cache)) - before) == 1, "the build is under way"
+        os.killpg(process.pid, number)
+        finish(process)
+        asked.close()
     assert not (tmp_path / "prefix").exists()
     left = set(environments(cache)) - before
     assert not [path for path in left if (path / ".tidemill-done").exists()]
