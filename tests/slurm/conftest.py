@@ -127,7 +127,7 @@ def queue(directory: Path) -> list[str]:
 
 def accounting(fields: str, comment: str) -> list[list[str]]:
     """Rows of sacct, in order of submission, of jobs whose rule is `comment`; fields as in `sacct -o`."""
-    command = ["sacct", "-X", "-P", "-n", "-S", "today", "-o", f"Comment,{fields}"]
+    command = ["sacct", "-X", "-P", "-n", "-S", "now-1days", "-o", f"Comment,{fields}"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     rows = [line.split("|") for line in done.stdout.splitlines()]
     return [row[1:] for row in rows if row[0] == comment or row[0].startswith(f"{comment}_wildcards_")]

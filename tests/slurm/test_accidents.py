@@ -12,6 +12,11 @@ from tests.conftest import ROOT, clean_environment
 from tests.slurm.conftest import HeadRun, Start, accounting, cluster, queue, wait_for
 
 
+def wake(directory: Path) -> None:
+    """End the job `sleep`."""
+    (directory / "wake").touch()
+
+
 def started(directory: Path) -> bool:
     """Whether the job `sleep` has begun."""
     return (directory / "runs.txt").exists()
@@ -58,7 +63,7 @@ def test_a_job_on_a_dying_node_is_run_again_on_another(start: Start, tmp_path: P
 
 
 def test_a_run_survives_restarts_of_the_controller_and_of_the_accounting(start: Start, tmp_path: Path) -> None:
-    run = start("--config", "seconds=30", "--", "sleep")
+    run = start("--config", "seconds=300", "--", "sleep")
     wait_for(lambda: started(tmp_path), "the job to start")
     time.sleep(6)  # slurmctld forgets what it has not yet written down
     cluster("stop", "slurmdbd")
@@ -66,6 +71,7 @@ def test_a_run_survives_restarts_of_the_controller_and_of_the_accounting(start: 
     time.sleep(12)
     cluster("start", "slurmdbd")
     cluster("start", "slurmctld")
+    wake(tmp_path)
     assert run.wait() == 0, run.text()
     assert (tmp_path / "runs.txt").read_text().split() == ["start", "end"]
 
@@ -78,13 +84,13 @@ def unlock(directory: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_after_a_kill_of_the_head_unlock_waits_for_its_jobs_and_the_run_goes_on(start: Start, tmp_path: Path) -> None:
-    run = start("--config", "seconds=25", "--", "sleep")
+    run = start("--config", "seconds=300", "--", "sleep")
     wait_for(lambda: started(tmp_path), "the job to start")
     jobs = queue(tmp_path)
     os.kill(run.process.pid, signal.SIGKILL)
     run.process.wait()
 
-    locked = start("--config", "seconds=25", "--", "sleep")
+    locked = start("--config", "seconds=300", "--", "sleep")
     assert locked.wait(60) == 1
     assert "LockException" in locked.text()
 
@@ -93,10 +99,11 @@ def test_after_a_kill_of_the_head_unlock_waits_for_its_jobs_and_the_run_goes_on(
     assert jobs[0] in refused.stderr
     assert list((tmp_path / ".snakemake").glob("locks/*"))
 
+    wake(tmp_path)
     wait_for(lambda: not queue(tmp_path), "the job to end")
     allowed = unlock(tmp_path)
     assert allowed.returncode == 0, allowed.stderr
-    again = start("--config", "seconds=25", "--", "sleep")
+    again = start("--config", "seconds=300", "--", "sleep")
     assert again.wait() == 0, again.text()
     assert (tmp_path / "runs.txt").read_text().split() == ["start", "end"]
     assert (tmp_path / "slept.txt").exists()
