@@ -8,11 +8,10 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 
 from scripts.backtest.prices.panel import Array, Events, Panel, opening_times
 from scripts.backtest.prices.reader import read_events, read_panel
-from scripts.backtest.prices.tables import names, read_table
+from scripts.backtest.prices.tables import read_categories, read_table
 from scripts.backtest.statistics import forecasts
 from scripts.backtest.statistics.forecasts import Estimate
 from scripts.backtest.statistics.overfitting import permutation_value
@@ -146,8 +145,7 @@ def _probabilities(path: Path, panel: Panel, known: Predictions) -> Array:
 
 
 def _categories(path: Path, panel: Panel) -> dict[str, Array]:
-    table = read_table(path, ["asset", "category"])
-    found = pd.Series(names(path, table, "category").to_numpy(), names(path, table).to_numpy()).to_dict()
+    found = read_categories(path)
     labels = np.array([found.get(asset, "none") for asset in panel.assets])
     return {str(name): np.flatnonzero(labels == name) for name in np.unique(labels)}
 

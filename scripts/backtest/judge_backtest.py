@@ -15,13 +15,13 @@ from scripts.backtest.judging.evidence import (
     causality_status,
     forecast_figures,
     is_random,
-    read_categories,
     replay_figures,
     stress_figures,
     sweep_figures,
 )
 from scripts.backtest.judging.settings import JudgeSettings
 from scripts.backtest.judging.trials import trial_figures, trials_of
+from scripts.backtest.prices.tables import read_categories
 from scripts.backtest.statistics import metrics as figures_of
 from scripts.backtest.trading.cutoff import cutoff_of
 from scripts.lib import job
@@ -122,7 +122,7 @@ def main(
         write_csv(table, figure_rows(found, definitions(evidence, found)), FIGURES, DIGITS)
     write_csv(periods, stretches.period_rows(evidence), stretches.PERIODS, DIGITS)
     write_csv(drawdowns, stretches.drawdown_rows(evidence), stretches.DRAWDOWNS, DIGITS)
-    rows = assets.contribution_rows(names, profit, read_categories(categories))
+    rows = assets.contribution_rows(names, profit, read_categories(categories) if categories else {})
     write_csv(contributions, rows, assets.CONTRIBUTIONS, DIGITS)
     write_csv(comparison, comparison_rows(evidence, compared), COLUMNS, DIGITS)
     log.info("Sharpe ratio %.3f, deflated %s at %d trials", found["sharpe"], found["deflated_sharpe"], found["trials"])

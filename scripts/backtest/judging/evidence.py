@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from scripts.backtest.judging.settings import JudgeSettings
 from scripts.backtest.prices.panel import Array
@@ -161,11 +160,3 @@ def replay_figures(path: Path | None, equity: Path) -> Figures:
     name = f"{found.get('simulator')} {found.get('version')}"
     return dict(zip(keys, (found["largest_difference"], name, found["sessions"], found.get("first_beyond")),
                     strict=True))  # fmt: skip
-
-
-def read_categories(path: Path | None) -> dict[str, str]:
-    """Category by asset."""
-    if path is None:
-        return {}
-    table: pd.DataFrame = read_table(path, ["asset", "category"])
-    return dict(zip(table["asset"].astype(str), table["category"].astype(str), strict=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import lzma
+import warnings
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -14,6 +15,8 @@ import pandas as pd
 from scripts.backtest.prices.panel import Array
 from scripts.lib.errors import InputError
 
+NAMES = ("asset", "category")  # columns in which only an empty cell means that nothing is known
+UNKNOWN = frozenset(("", "NA", "N/A", "NaN", "nan", "NULL", "null", "None", "<NA>", "#N/A"))  # in the other columns
 HEADER_ROWS = 2  # row numbers in messages count the header and begin with 1, as editors show a CSV
 
 
@@ -33,7 +36,7 @@ def read_table(path: Path, required: Sequence[str]) -> pd.DataFrame:
     if path.suffix == ".zst":
         raise InputError(f"{path}: cannot be read: a CSV may be packed as .gz, .bz2, .xz or .zip")
     try:
-        table = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, dtype={"asset": "string"})
+        table = pd.read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
     except UNREADABLE as error:
         raise InputError(f"{path}: cannot be read: {str(error).splitlines()[0] if str(error) else error!r}") from None
     for column in required:
@@ -42,6 +45,20 @@ def read_table(path: Path, required: Sequence[str]) -> pd.DataFrame:
     if not len(table):
         raise InputError(f"{path}: no row in it")
     return table
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    """A CSV whose rows have no more cells than its header; `NA` and its like are names where names stand."""
+    columns = pd.read_csv(path, nrows=0).columns
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.ParserWarning)  # pandas would leave out what is beyond the header
+        try:
+            return pd.read_csv(
+                path, index_col=False, dtype=dict.fromkeys(NAMES, "string"), keep_default_na=False,
+                na_values={column: {""} if column in NAMES else UNKNOWN for column in columns},
+            )  # fmt: skip
+        except pd.errors.ParserWarning:
+            raise ValueError(f"a row has more cells than the header's {len(columns)}") from None
 
 
 def refuse(path: Path, wrong: Array, column: str, values: pd.Series, reason: str) -> None:
@@ -63,6 +80,19 @@ def names(path: Path, table: pd.DataFrame, column: str = "asset") -> pd.Series:
     """A column of names as text."""
     refuse(path, table[column].isna().to_numpy(), column, table[column], "missing")
     return table[column].astype(str)
+
+
+def read_categories(path: Path) -> dict[str, str]:
+    """Category by asset.
+
+    Raises:
+        InputError: the table cannot be read, a cell is empty, an asset stands there with two categories.
+    """
+    table = read_table(path, ["asset", "category"])
+    assets, found = names(path, table), names(path, table, "category")
+    first = found.groupby(assets.to_numpy(), sort=False).transform("first")
+    refuse(path, (found != first).to_numpy(), "asset", assets, "has another category further up")
+    return dict(zip(assets, found, strict=True))
 
 
 def dates(path: Path, table: pd.DataFrame, column: str = "date") -> Array:
