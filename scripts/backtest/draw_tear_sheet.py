@@ -112,12 +112,14 @@ def read_metrics(path: Path, equity: Path) -> dict[str, Any]:
     """metrics.json.
 
     Raises:
-        InputError: it is no object, or the judge saw another account.
+        InputError: it is no object, holds no figures, or the judge saw another account.
     """
     found = read_object(path)
     judged = found.get("account")
     if judged is not None and judged != digest(equity):
         raise InputError(f"{path}: judges another account than {equity} (sha256 {str(judged)[:16]}…)")
+    if "sharpe" not in found:
+        raise InputError(f"{path}: no 'sharpe' in it: not metrics.json of judge_backtest")
     return found
 
 

@@ -58,6 +58,6 @@ def test_rows_with_a_cell_too_many_are_refused(tmp_path: Path, places: set[int])
 
 def test_an_asset_in_two_categories_is_named_with_its_row(tmp_path: Path) -> None:
     path = write(tmp_path / "c.csv", "asset,category", "A,x", "NA,x", "A,x", "NA,y")
-    with pytest.raises(InputError, match="c.csv: row 5: asset 'NA': has another category further up"):
+    with pytest.raises(InputError, match=r"c\.csv: row 5: asset 'NA': has another category further up"):
         read_categories(path)
     assert read_categories(write(path, "asset,category", "A,x", "NA,NA", "A,x")) == {"A": "x", "NA": "NA"}

@@ -346,7 +346,7 @@ def test_monthly_and_yearly_returns_are_those_of_pandas() -> None:
     months, returns = bars.monthly_returns(path.index.to_numpy(), path.to_numpy())
     expected = (1 + account.returns).resample("ME").prod() - 1
     assert list(months.astype(str)) == list(expected.index.strftime("%Y-%m"))
-    np.testing.assert_allclose(returns, expected, rtol=1e-12)
+    np.testing.assert_allclose(returns, expected, rtol=1e-12, atol=1e-14)  # a month near 0 is left of larger ones
     years, total = bars.yearly_returns(path.index.to_numpy(), path.to_numpy())
     yearly = (1 + account.returns).resample("YE").prod() - 1
     assert list(years) == list(yearly.index.year)
@@ -477,3 +477,37 @@ def test_a_model_that_may_have_read_what_happened() -> None:
     assert answer is not None
     assert all(part in answer for part in (cutoff, "2.5", "0.25"))
     assert any("40 of 99 periods are no evidence" in alarm.text for alarm in alarms.alarms_of(sheet))
+
+
+@pytest.mark.parametrize(
+    ("told", "sessions", "alarm"),
+    [(252, 1044, False), (365, 1044, True), (252, 200, False), (365, 200, False), (200, 1044, True)],
+)
+def test_a_year_of_other_periods_is_told(told: int, sessions: int, alarm: bool) -> None:
+    """Business days are 260 or 261 a year; on less than a year nothing can be said."""
+    account = daily(sessions=sessions)
+    account.description["periods_a_year"] = told
+    texts = [found.text for found in alarms.alarms_of(sheet_of(account, {})) if "Figures a year count" in found.text]
+    assert len(texts) == alarm
+    if alarm:
+        assert f"count {told} sessions, the account has 261: " in texts[0]
+        assert f"factor of {(told / 260.9) ** 0.5:.2f}" in texts[0]
+
+
+def test_every_band_of_time_has_its_own_colour() -> None:
+    """What the model may have read looks unlike anything that is evidence."""
+    account = daily(sessions=40)
+    names = ["train", "validation", "test", "up to the model's cutoff"]
+    account.description["bands"] = [{"name": name, "start": "2021-01-04", "end": "2021-02-01"} for name in names]
+    axes = curves.timeline(sheet_of(account, {})).axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == [*names, "traded here"]
+    colours = [line.get_color() for line in axes.get_lines()]
+    assert len(set(colours)) == len(names) + 1
+    assert colours[3] == frame.LOSS
+
+
+def test_other_documents_are_no_metrics(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    replay = tmp_path / "replay.json"
+    replay.write_text('{"simulator": "bt", "largest_difference": 0.0, "sessions": 10}')
+    assert draw(daily(sessions=40), tmp_path / "one", {"metrics": replay}) == 2
+    assert f"{replay}: no 'sharpe' in it: not metrics.json of judge_backtest" in capfd.readouterr().err

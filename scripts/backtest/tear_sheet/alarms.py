@@ -12,6 +12,7 @@ from scripts.backtest.trading.cutoff import cutoff_of
 from scripts.lib.pages import short_date, written
 
 RED, AMBER = "red", "amber"
+DAYS_A_YEAR, WRONG_YEAR = 365.25, 0.1  # of the periods a year: holidays make less
 TOO_GOOD, FEW_RETURNS, LUCK, CONTROL = 3.0, 252, 0.95, 1.0
 
 
@@ -101,6 +102,17 @@ def _size(sheet: Sheet) -> Iterator[Alarm]:
         )
 
 
+def _year(sheet: Sheet) -> Iterator[Alarm]:
+    """Whether a year has as many periods as figures are annualised by; no say on less than a year."""
+    told, days = sheet.description.periods_a_year, sheet.span_days
+    if told is None or days < DAYS_A_YEAR:
+        return
+    seen = (len(sheet.equity.dates) - 1) / days * DAYS_A_YEAR
+    if abs(seen / told - 1) > WRONG_YEAR:
+        yield Alarm(AMBER, f"Figures a year count {told:g} {sheet.description.period}s, the account has {seen:.0f}:"
+                           f" ratios a year are off by a factor of {(told / seen) ** 0.5:.2f}.")  # fmt: skip
+
+
 def _luck(sheet: Sheet) -> Iterator[Alarm]:
     bounds, excess, chance = (
         sheet.bounds("sharpe_interval"),
@@ -158,6 +170,7 @@ CHECKS: tuple[Callable[[Sheet], Iterator[Alarm]], ...] = (
     _account,
     _causality,
     _cutoff,
+    _year,
     _controls,
     _luck,
     _profit,

@@ -16,10 +16,15 @@ from scripts.backtest.statistics.bootstrap import interval
 from scripts.backtest.tear_sheet import frame
 from scripts.backtest.tear_sheet.frame import shown, thinned, time_axis
 from scripts.backtest.tear_sheet.sheet import Array, NotDrawn, Sheet, returns_of
+from scripts.backtest.trading.cutoff import AFTER, BEFORE
 from scripts.lib.plots import NEUTRAL
 
 POINTS, BAND_POINTS = 600, 60  # of a rolling figure, and of its band
 COST_BINS = 60
+BAND_COLOURS = {  # by a band's name, or its first word
+    "train": "#b9c4cc", "validation": frame.BEFORE_COSTS, "test": frame.STRATEGY, "traded here": NEUTRAL,
+    BEFORE: frame.LOSS, AFTER: frame.GAIN,
+}  # fmt: skip
 
 
 def equity(sheet: Sheet) -> Figure:
@@ -275,5 +280,4 @@ def timeline(sheet: Sheet) -> Figure:
 
 
 def _band_colour(name: str) -> str:
-    colours = {"train": "#b9c4cc", "validation": frame.BEFORE_COSTS, "test": frame.STRATEGY, "traded here": NEUTRAL}
-    return colours.get(name.split()[0] if name != "traded here" else name, frame.OTHERS[1])
+    return BAND_COLOURS.get(name, BAND_COLOURS.get(name.split()[0], frame.OTHERS[1]))

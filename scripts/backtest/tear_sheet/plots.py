@@ -173,10 +173,12 @@ PLOTS = (
     ),
     Plot(
         "timeline", "Selection", "Which time was used for what",
-        "The stretches used for training, validation and test or folds, and the one that was traded here.",
+        "The stretches used for training, validation and test or folds, those up to and after the model's cutoff where"
+        " one is told, and the one that was traded here.",
         "What was traded should lie in test alone, or in the tests of the folds, with gaps before them as long as"
-        " labels reach.",
-        "Trading inside of train or validation: then the result is not out of sample.", curves.timeline,
+        " labels reach, and after the model's cutoff.",
+        "Trading inside of train or validation, or up to the cutoff (red): then the result is not out of sample.",
+        curves.timeline,
     ),
 )  # fmt: skip
 
