@@ -92,7 +92,7 @@ def test_a_split_moves_no_signal(tmp_path: Path) -> None:
         out = tmp_path / f"{name}-signal.parquet"
         compute_signal.main(tmp_path / f"{name}.parquet", out, SignalSettings(lookback=3, every=1), splits)
         found.append(pd.read_parquet(out)["signal"].to_numpy())
-    np.testing.assert_allclose(found[0], found[1], rtol=1e-12)
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-12, atol=1e-14)
 
 
 def test_an_asset_without_a_price_on_the_date_has_no_signal(tmp_path: Path) -> None:

@@ -164,7 +164,9 @@ def test_the_ledger_counts_each_configuration_once_with_its_returns(evaluated: E
     returns = trial_returns(tmp_path / "trials", found.data)
     assert returns.names == (found.trial,)
     np.testing.assert_array_equal(returns.dates, equity.dates[1:])
-    np.testing.assert_allclose(returns.returns[:, 0], equity.equity[1:] / equity.equity[:-1] - 1, rtol=1e-12)
+    np.testing.assert_allclose(
+        returns.returns[:, 0], equity.equity[1:] / equity.equity[:-1] - 1, rtol=1e-12, atol=1e-15
+    )
     evaluate(files, agents, block=20)  # the blocks of the intervals make no other trial
     assert trials(tmp_path / "trials", found.data) == 1
     for agents_, fee in ((agents, 2.0), (agents[:2], 0.5)):
@@ -389,7 +391,7 @@ def test_intervals_of_sharpe_ratios_are_those_of_samples_drawn_one_by_one() -> N
     for _ in range(500):
         times = stationary_times(300, 10, random)
         draws.append([sharpe(row[times]) for row in returns])
-    np.testing.assert_allclose([low, high], np.quantile(draws, [0.025, 0.975], axis=0), rtol=1e-9)
+    np.testing.assert_allclose([low, high], np.quantile(draws, [0.025, 0.975], axis=0), rtol=1e-9, atol=1e-12)
 
 
 def test_the_sharpe_ratio_of_what_never_changes_is_undefined() -> None:
